@@ -1,0 +1,1 @@
+//! Bounded lock-free rings and taps with named overflow policies

@@ -1,0 +1,1 @@
+//! The write-ahead log: append, group commit, snapshots, cursors, retention

@@ -1,0 +1,1 @@
+//! MQTT packets, sessions and routing; no sockets

@@ -1,0 +1,1 @@
+//! Listeners, timeouts, byte budgets and rate limits for every device protocol

@@ -1,0 +1,1 @@
+//! The journey of a message: shards, decode, rules, firings, instant actions, outbox

@@ -1,0 +1,1 @@
+//! The extension module fluxhybrid._native: convert, detach, delegate

@@ -1,0 +1,1 @@
+//! Compiled configuration: principals, credentials, access rules, topic to product to device

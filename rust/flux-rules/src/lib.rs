@@ -1,0 +1,1 @@
+//! Rules in Rhai: compile cache, index, limits, trace

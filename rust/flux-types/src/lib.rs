@@ -1,0 +1,1 @@
+//! Words every crate shares: ids, topics, qualities of service, values, messages, error kinds
