@@ -39,11 +39,13 @@ const FULL: usize = 1;
 const STEP: usize = 2;
 
 /// A message that found no room, handed back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PushError<T> {
     /// The ring holds as many messages as it may.
+    #[error("the ring is full")]
     Full(T),
     /// The ring was closed.
+    #[error("the ring is closed")]
     Closed(T),
 }
 
