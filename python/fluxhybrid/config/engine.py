@@ -28,14 +28,14 @@ class EngineConfig(Section):
         description="`sync` acknowledges a message once it is on disk. `none` acknowledges at "
         "once: what a power cut loses was acknowledged, and start-up and metrics say so.",
     )
-    log_segment_bytes: Annotated[ByteSize, Field(ge=2**20, le=2**32)] = Field(
-        64 * 2**20, description="Size of one file of the log, reserved ahead."
+    log_segment_bytes: Annotated[ByteSize, Field(ge=8 * 2**20, le=2**32, multiple_of=4096)] = Field(
+        32 * 2**20, description="Size of one file of the log, reserved ahead."
     )
-    log_inflight_bytes_max: Annotated[ByteSize, Field(ge=2**16, le=2**32)] = Field(
-        32 * 2**20,
+    log_inflight_bytes_max: Annotated[ByteSize, Field(ge=4 * 2**20, le=2**30)] = Field(
+        8 * 2**20,
         description="Bytes taken in but not yet on disk; beyond it, sources are paused.",
     )
-    log_retention_bytes_max: Annotated[ByteSize, Field(ge=2**21, le=2**50)] = Field(
+    log_retention_bytes_max: Annotated[ByteSize, Field(ge=16 * 2**20, le=2**50)] = Field(
         2**30, description="Disk the log may fill before its oldest files go."
     )
     log_retention_age: Annotated[

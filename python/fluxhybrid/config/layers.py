@@ -334,10 +334,9 @@ def _from_environment(
 
 def _path_of(name: str) -> KeyPath:
     parts = name.removeprefix(_PREFIX).split("__")
-    path = tuple(part.lower() for part in parts)
-    # Names in [site.env] are the user's own, capitals included; a lone variable has no way to
-    # say which, so they are lower-cased like everything else.
-    return path
+    # Names in [site.env] are the user's own, but a variable's capitals carry nothing: they are
+    # lower-cased like everything else.
+    return tuple(part.lower() for part in parts)
 
 
 def _is_leaf(path: KeyPath) -> bool:

@@ -6,9 +6,9 @@ Owns the list of sections. Must never read a file or the environment: that is ``
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from fluxhybrid.config.database import DatabaseConfig
 from fluxhybrid.config.devices import DevicesConfig
@@ -19,7 +19,7 @@ from fluxhybrid.config.metrics import MetricsConfig
 from fluxhybrid.config.mqtt import MqttConfig
 from fluxhybrid.config.plugins import PluginsConfig
 from fluxhybrid.config.rules import RulesConfig
-from fluxhybrid.config.section import Section
+from fluxhybrid.config.section import Section, contradiction
 from fluxhybrid.config.server import ServerConfig
 from fluxhybrid.config.site import SiteConfig
 from fluxhybrid.config.webhook import WebhookConfig
@@ -51,6 +51,24 @@ class Config(Section):
     rules: RulesConfig = RulesConfig()
     webhook: WebhookConfig = WebhookConfig()
     site: SiteConfig = SiteConfig()
+
+    @model_validator(mode="after")
+    def _packet_fits_the_log(self) -> Self:
+        if self.mqtt.packet_bytes_max * 2 > self.engine.log_inflight_bytes_max:
+            raise contradiction(
+                "mqtt.packet_bytes_max",
+                "is more than half of engine.log_inflight_bytes_max: one message could stop all",
+                "lower it, or raise engine.log_inflight_bytes_max",
+                beside="engine.log_inflight_bytes_max",
+            )
+        if self.mqtt.packet_bytes_max * 4 > self.engine.log_segment_bytes:
+            raise contradiction(
+                "mqtt.packet_bytes_max",
+                "is more than a quarter of engine.log_segment_bytes: a batch would not fit",
+                "lower it, or raise engine.log_segment_bytes",
+                beside="engine.log_segment_bytes",
+            )
+        return self
 
     def sqlalchemy_url(self) -> str:
         """The metadata database's URL for SQLAlchemy's asyncio drivers."""

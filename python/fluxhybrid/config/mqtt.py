@@ -43,7 +43,7 @@ class MqttConfig(Section):
         description="Connections at the same time; one more is refused. Each needs a file "
         "descriptor (`ulimit -n`).",
     )
-    packet_bytes_max: Annotated[ByteSize, Field(ge=1024, le=268_435_455 + 5)] = Field(
+    packet_bytes_max: Annotated[ByteSize, Field(ge=1024, le=64 * 2**20)] = Field(
         2**20,
         description="Largest MQTT packet taken from a client; announced to MQTT 5 clients.",
     )
@@ -56,11 +56,12 @@ class MqttConfig(Section):
     keep_alive_max: Annotated[
         Duration, Field(ge=timedelta(seconds=1), le=timedelta(seconds=65_535))
     ] = Field(
-        timedelta(hours=1),
-        description="Longest keep-alive. MQTT 5 clients are told; others are held to theirs.",
+        timedelta(seconds=65_535),
+        description="Longest keep-alive granted to MQTT 5 clients, which are told; in whole "
+        "seconds. The default grants anything, even none; 3.1.1 clients keep their own.",
     )
     sessions_max: int = Field(
-        100_000,
+        1_000_000,
         ge=1,
         le=16_000_000,
         description="Sessions kept, connected or not; a new one beyond it is refused.",
@@ -68,34 +69,41 @@ class MqttConfig(Section):
     session_expiry_max: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(days=3650))] = (
         Field(
             timedelta(days=7),
-            description="Longest a session outlives its connection, whatever the client asks.",
+            description="Longest a session outlives its connection, whatever the client asks; in "
+            "whole seconds.",
         )
     )
     session_queue_len_max: int = Field(
-        1_000,
+        10_000,
         ge=1,
         le=1_000_000,
         description="Messages that wait for one slow or absent subscriber; more are dropped "
         "and counted.",
     )
     session_queue_bytes_max: Annotated[ByteSize, Field(ge=1024, le=2**32)] = Field(
-        2**20, description="Bytes that wait for one slow or absent subscriber."
+        16 * 2**20, description="Bytes that wait for one slow or absent subscriber."
+    )
+    queue_bytes_total_max: Annotated[ByteSize, Field(ge=1024, le=2**40)] = Field(
+        256 * 2**20, description="Bytes that wait for all subscribers together."
     )
     session_inflight_max: int = Field(
-        64,
+        256,
         ge=1,
         le=65_535,
-        description="QoS 1 and 2 messages on the way to or from one client without an answer "
-        "(MQTT 5: Receive Maximum).",
+        description="QoS 1 and 2 deliveries to one client that it has not yet acknowledged.",
+    )
+    session_receive_max: int = Field(
+        1_024,
+        ge=1,
+        le=65_535,
+        description="QoS 1 and 2 messages from one client not yet acknowledged (MQTT 5: Receive "
+        "Maximum); a 3.1.1 connection is paused at it.",
     )
     session_subscriptions_max: int = Field(
         1_000, ge=1, le=1_000_000, description="Subscriptions of one session."
     )
-    retained_len_max: int = Field(
-        100_000, ge=0, le=16_000_000, description="Retained messages kept, one for each topic."
-    )
-    retained_bytes_max: Annotated[ByteSize, Field(ge=0, le=2**36)] = Field(
-        64 * 2**20, description="Bytes of all retained messages together."
+    subscriptions_max: int = Field(
+        1_000_000, ge=1, le=100_000_000, description="Subscriptions of all sessions together."
     )
     enable_tls: bool = Field(
         False,

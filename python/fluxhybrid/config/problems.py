@@ -96,8 +96,9 @@ def from_validation(error: ErrorDetails, origins: Mapping[KeyPath, Origin]) -> F
     """The problem behind one of pydantic's complaints."""
     context = error.get("ctx") or {}
     path = tuple(str(part) for part in error["loc"])
+    table = path
     if "key" in context:
-        path = (*path, str(context["key"]))
+        path = (*table, *_parts(context["key"], setting_at(table)))
     setting = setting_at(path)
     if setting is None:
         raise KeyError(dotted(path))
@@ -105,11 +106,16 @@ def from_validation(error: ErrorDetails, origins: Mapping[KeyPath, Origin]) -> F
     path = path[: len(setting.path) + (1 if setting.kind is Kind.TABLE else 0)]
     paths = [path]
     if "beside" in context:
-        paths.append((*path[:-1], str(context["beside"])))
+        paths.append((*table, *_parts(context["beside"], None)))
     origin = next((origins[p] for p in paths if p in origins), Origin("default"))
     what, hint = _in_words(error, context, setting)
     problem = origin.problem("config.invalid_value", f"{dotted(path)} {what}", path, hint)
     return Found(problem, frozenset(paths))
+
+
+def _parts(key: Any, table: Setting | None) -> KeyPath:
+    """The keys a validator names; in a table of the user's own, dots are part of the name."""
+    return (str(key),) if table is not None else tuple(str(key).split("."))
 
 
 def _in_words(error: ErrorDetails, context: Mapping[str, Any], setting: Setting) -> tuple[str, str]:
@@ -123,6 +129,9 @@ def _in_words(error: ErrorDetails, context: Mapping[str, Any], setting: Setting)
         bound = setting.text_of(setting.least if low else setting.most)
         limit = "at least" if low else "at most"
         return f"must be {limit} {bound}, is {setting.text_of(value)}", _range(setting)
+    if kind == "multiple_of":
+        step = context["multiple_of"]
+        return f"must be a multiple of {step}, is {setting.text_of(value)}", _example(setting)
     if kind == "literal_error":
         close = get_close_matches(str(value), setting.choices, n=1)
         choices = ", ".join(f'"{choice}"' for choice in setting.choices)

@@ -24,7 +24,8 @@ the configuration file, the environment, flags.
 - **File**: TOML. `--config FILE`, else `$FLUXHYBRID_CONFIG`, else `./fluxhybrid.toml` if it is
   there. A key that is none is an error.
 - **Environment**: `FLUXHYBRID_` and the key in capitals, section and key parted by *two*
-  underscores: `FLUXHYBRID_MQTT__PORT=1884`, `FLUXHYBRID_DATA_DIR=/var/lib/fluxhybrid`.
+  underscores: `FLUXHYBRID_MQTT__PORT=1884`, `FLUXHYBRID_DATA_DIR=/var/lib/fluxhybrid`. A name in
+  `[site.env]` comes out in small letters: `FLUXHYBRID_SITE__ENV__LINE=3` sets `line`.
 - **Flags** of `fluxhybrid serve`: see `fluxhybrid serve --help`.
 
 `fluxhybrid config check` reports everything that is wrong at once, each problem with its place

@@ -42,7 +42,7 @@ def contradiction(
     """The error for a setting that is right by itself but not beside its neighbours.
 
     Args:
-        key: the setting to point at, by its name within the section.
+        key: the setting to point at, by its name within the section; dots lead into a table.
         message: what is wrong, completing "<section>.<key> …".
         hint: how to mend it.
         beside: the neighbour it contradicts: the place to show when only that one was set.
