@@ -1,0 +1,358 @@
+//! The commit thread: everything appended becomes durable here, and only here.
+//!
+//! Owns the segment that is being written and the watermark. Must never move the watermark past
+//! what is synced (unless told to), nor try again after a failed write or sync.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use flux_types::Position;
+
+use crate::active::{Run, Taken};
+use crate::clock::Stamp;
+use crate::disk::DiskFile;
+use crate::format::{
+    FRAME_HEADER_BYTES, FrameHeader, HEADER_BYTES, SegmentHeader, SegmentKey, segment_name,
+};
+use crate::options::Durability;
+use crate::segment::Segment;
+use crate::shared::Shared;
+use crate::stats::Counters;
+
+/// A failure that stops the log.
+pub(crate) struct Failure {
+    operation: &'static str,
+    path: PathBuf,
+    error: std::io::Error,
+}
+
+pub(crate) struct Committer {
+    shared: Arc<Shared>,
+    segment: Arc<Segment>,
+    file: Arc<dyn DiskFile>,
+    seed: u32,
+    /// Offset of the last record known synced.
+    synced: u64,
+    /// Offset up to which a commit mark on disk says so.
+    marked: u64,
+    empty: Taken,
+}
+
+/// What a commit did to a segment, told to readers once it is committed.
+struct Extended {
+    segment: Arc<Segment>,
+    new: bool,
+    last: u64,
+    used: u64,
+}
+
+impl Committer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        segment: Arc<Segment>,
+        file: Arc<dyn DiskFile>,
+        synced: u64,
+    ) -> Self {
+        let seed = segment.header.seed();
+        let empty = Taken::default();
+        Self { shared, segment, file, seed, synced, marked: synced, empty }
+    }
+
+    /// Works until the log closes or stops.
+    pub(crate) fn run(mut self) {
+        while self.wait() {
+            if !self.step() {
+                return;
+            }
+        }
+        self.finish();
+    }
+
+    /// Waits for something to commit or, when idle long enough, to mark. False: closing and done.
+    fn wait(&self) -> bool {
+        let options = &self.shared.options;
+        let mut active = self.shared.active.lock();
+        while active.is_empty() {
+            if active.closed || active.stopped {
+                return false;
+            }
+            if self.unmarked() {
+                let idle = Duration::from_millis(options.mark_idle_ms);
+                if self.shared.work.wait_for(&mut active, idle).timed_out() {
+                    return true;
+                }
+            } else {
+                self.shared.work.wait(&mut active);
+            }
+        }
+        if options.commit_linger_us > 0 && !active.closed && !active.stopped {
+            let linger = Duration::from_micros(options.commit_linger_us);
+            self.shared.work.wait_for(&mut active, linger);
+        }
+        !active.stopped
+    }
+
+    /// Commits what has come, or marks when nothing has. False: the log stopped.
+    pub(crate) fn step(&mut self) -> bool {
+        if self.shared.stopped.get().is_some() {
+            return false;
+        }
+        let done = match self.commit() {
+            Ok(true) => Ok(()),
+            Ok(false) => self.mark(),
+            Err(failure) => Err(failure),
+        };
+        match done {
+            Ok(()) => true,
+            Err(Failure { operation, path, error }) => {
+                self.shared.stop(operation, &path, &error);
+                false
+            }
+        }
+    }
+
+    /// What is left on closing: everything appended, and the last mark.
+    pub(crate) fn finish(&mut self) {
+        while !self.shared.active.lock().is_empty() {
+            if !self.step() {
+                return;
+            }
+        }
+        self.step();
+    }
+
+    /// There are committed records that no mark on disk covers.
+    fn unmarked(&self) -> bool {
+        self.marked < self.shared.committed.load(Ordering::Relaxed)
+    }
+
+    fn commit(&mut self) -> Result<bool, Failure> {
+        let taken = {
+            let mut active = self.shared.active.lock();
+            if active.is_empty() {
+                return Ok(false);
+            }
+            active.take(std::mem::take(&mut self.empty))
+        };
+        let Taken { mut buf, mut runs, mut frames } = taken;
+        let stamp = self.shared.options.clock.now();
+        let mut extended = Vec::new();
+        let mut records = 0;
+        for (i, run) in runs.iter().enumerate() {
+            let end = runs.get(i + 1).map_or(buf.len(), |next| next.at);
+            let within = frames.partition_point(|f| f.at < run.at)
+                ..frames.partition_point(|f| f.at < end);
+            let Some(frames) = frames.get(within) else { continue };
+            let new = run.new_base.is_some();
+            if let Some(base) = run.new_base {
+                self.roll_over(base, stamp)?;
+            }
+            for frame in frames {
+                let (head, payload) = buf[frame.at..].split_at_mut(FRAME_HEADER_BYTES);
+                let header = FrameHeader {
+                    payload_crc: crc32c::crc32c_append(self.seed, &payload[..frame.len]),
+                    len: frame.len as u32,
+                    count: frame.count,
+                    first: frame.first,
+                    mark: self.synced,
+                    wall_ns: stamp.wall_ns,
+                    mono_ns: stamp.mono_ns,
+                };
+                head.copy_from_slice(&header.encode(self.seed));
+                records += u64::from(frame.count);
+                let at = run.file_offset + (frame.at - run.at) as u64;
+                self.segment.note_frame(frame.first, at);
+            }
+            self.write(run, &buf[run.at..end])?;
+            let last = frames.last().map_or(0, |f| f.first + u64::from(f.count) - 1);
+            let used = run.file_offset + (end - run.at) as u64;
+            extended.push(Extended { segment: Arc::clone(&self.segment), new, last, used });
+        }
+        let last = extended.last().map_or(0, |e| e.last);
+        if self.shared.options.durability == Durability::Sync {
+            self.sync()?;
+            self.synced = last;
+        }
+        self.segment.set_end(stamp);
+        let counters = &self.shared.counters;
+        Counters::add(&counters.records, records);
+        Counters::add(&counters.commits, 1);
+        Counters::add(&counters.record_bytes, frames.iter().map(|f| f.len as u64).sum());
+        self.publish(extended);
+        {
+            let mut hot = self.shared.hot.lock();
+            hot.push(buf, &frames);
+            buf = hot.buffer();
+        }
+        runs.clear();
+        frames.clear();
+        self.empty = Taken { buf, runs, frames };
+        self.announce(last);
+        Ok(true)
+    }
+
+    fn write(&self, run: &Run, bytes: &[u8]) -> Result<(), Failure> {
+        Counters::add(&self.shared.counters.written_bytes, bytes.len() as u64);
+        self.file.write_at(run.file_offset, bytes).map_err(|error| self.failure("write", error))
+    }
+
+    fn sync(&self) -> Result<(), Failure> {
+        let begun = Instant::now();
+        self.file.sync_data().map_err(|error| self.failure("sync", error))?;
+        self.shared.counters.synced(begun.elapsed());
+        Ok(())
+    }
+
+    fn failure(&self, operation: &'static str, error: std::io::Error) -> Failure {
+        Failure { operation, path: self.segment.path.clone(), error }
+    }
+
+    /// Begins the next segment. The old one is synced whole before the new one gets its name: a
+    /// segment that another follows therefore has no torn tail, and any hole in it is damage.
+    fn roll_over(&mut self, base: u64, stamp: Stamp) -> Result<(), Failure> {
+        self.sync()?;
+        self.synced = base - 1;
+        let Some(spare) = self.shared.spares.lock().pop_front() else {
+            let error = std::io::Error::other("a prepared segment is missing");
+            return Err(self.failure("roll over", error));
+        };
+        let previous = Position { epoch: self.shared.epoch, offset: base - 1 };
+        let old = self.segment.header.key();
+        let header = segment_header(&self.shared, base, stamp, previous, old, stamp);
+        let (segment, file) = install(&self.shared, spare, header)?;
+        self.segment.set_end(stamp);
+        self.segment = segment;
+        self.file = file;
+        self.seed = self.segment.header.seed();
+        Counters::add(&self.shared.counters.rollovers, 1);
+        Counters::add(&self.shared.counters.written_bytes, HEADER_BYTES as u64);
+        Ok(())
+    }
+
+    /// Lets readers find what is written.
+    fn publish(&self, extended: Vec<Extended>) {
+        let rolled = extended.iter().any(|e| e.new);
+        if rolled {
+            let mut segments = self.shared.segments.write();
+            for Extended { segment, new, last, used } in extended {
+                segment.extend(last, used);
+                if new {
+                    segments.list.push_back(segment);
+                }
+            }
+            drop(segments);
+            self.shared.want_upkeep();
+        } else {
+            for Extended { segment, last, used, .. } in extended {
+                segment.extend(last, used);
+            }
+        }
+    }
+
+    /// Moves the watermark and tells everybody.
+    fn announce(&self, last: u64) {
+        let shared = &self.shared;
+        shared.committed.store(last, Ordering::SeqCst);
+        if shared.waiters.load(Ordering::SeqCst) > 0 {
+            drop(shared.commit_lock.lock());
+            shared.commit_done.notify_all();
+        }
+        shared.on_commit.tell(&Position { epoch: shared.epoch, offset: last });
+        let room = {
+            let mut active = shared.active.lock();
+            active.writing_bytes = 0;
+            let room = active.starved
+                && active.inflight_bytes() <= shared.options.inflight_bytes_max / 2;
+            active.starved &= !room;
+            room
+        };
+        if room {
+            shared.tell_room();
+        }
+    }
+
+    /// Writes a commit mark of its own, so that the last commit too is known acknowledged.
+    fn mark(&mut self) -> Result<(), Failure> {
+        if !self.unmarked() {
+            return Ok(());
+        }
+        let committed = self.shared.committed.load(Ordering::Relaxed);
+        if self.synced < committed {
+            self.sync()?;
+            self.synced = committed;
+        }
+        let Some(at) = self.shared.active.lock().lay_out_mark() else {
+            // No room before the segment's end: the next segment's header will say so.
+            self.marked = committed;
+            return Ok(());
+        };
+        let stamp = self.shared.options.clock.now();
+        let header = FrameHeader {
+            payload_crc: crc32c::crc32c_append(self.seed, &[]),
+            len: 0,
+            count: 0,
+            first: committed + 1,
+            mark: self.synced,
+            wall_ns: stamp.wall_ns,
+            mono_ns: stamp.mono_ns,
+        };
+        let bytes = header.encode(self.seed);
+        self.file.write_at(at, &bytes).map_err(|error| self.failure("write", error))?;
+        self.sync()?;
+        self.marked = committed;
+        Counters::add(&self.shared.counters.marks, 1);
+        Counters::add(&self.shared.counters.written_bytes, bytes.len() as u64);
+        Ok(())
+    }
+}
+
+/// The header of a new segment of this epoch.
+pub(crate) fn segment_header(
+    shared: &Shared,
+    base: u64,
+    started: Stamp,
+    previous: Position,
+    previous_segment: SegmentKey,
+    previous_end: Stamp,
+) -> SegmentHeader {
+    SegmentHeader {
+        log_id: shared.log_id,
+        epoch: shared.epoch,
+        base,
+        segment_bytes: shared.options.segment_bytes,
+        salt: shared.options.disk.entropy(),
+        commit_align: shared.options.commit_align_bytes as u32,
+        started,
+        previous,
+        previous_segment,
+        previous_end,
+    }
+}
+
+/// Makes a spare a segment: header first, synced, then the name, synced.
+pub(crate) fn install(
+    shared: &Shared,
+    spare: crate::shared::Spare,
+    header: SegmentHeader,
+) -> Result<(Arc<Segment>, Arc<dyn DiskFile>), Failure> {
+    let path = shared.dir().join(segment_name(header.key()));
+    let fail = |operation, path: &PathBuf| {
+        let path = path.clone();
+        move |error| Failure { operation, path, error }
+    };
+    spare.file.write_at(0, &header.encode()).map_err(fail("write", &spare.path))?;
+    spare.file.sync_data().map_err(fail("sync", &spare.path))?;
+    let disk = &shared.options.disk;
+    disk.rename(&spare.path, &path).map_err(fail("rename", &spare.path))?;
+    disk.sync_dir(shared.dir()).map_err(fail("sync", &shared.options.dir))?;
+    let bytes = shared.options.segment_bytes;
+    Ok((Arc::new(Segment::new(header, path, bytes)), spare.file))
+}
+
+impl From<Failure> for crate::error::LogError {
+    fn from(Failure { operation, path, error }: Failure) -> Self {
+        Self::Io { operation, path, source: error }
+    }
+}
