@@ -7,7 +7,6 @@
 //! for room. A batch is 256 messages.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -90,7 +89,7 @@ fn one_thread(messages: usize) {
     });
 }
 
-fn ours(producers: usize, batch: usize, messages: usize) -> Duration {
+fn ours(producers: usize, batch: usize, max: usize, messages: usize) -> Duration {
     let Ok((sender, mut receiver)) = channel(CAPACITY, Doorbell::new()) else { unreachable!() };
     let each = messages / producers;
     race(
@@ -109,10 +108,43 @@ fn ours(producers: usize, batch: usize, messages: usize) -> Duration {
             }
         },
         || {
-            let mut got = Vec::with_capacity(batch);
+            let mut got = Vec::with_capacity(max);
             let mut left = each / batch * batch * producers;
             while left > 0 {
-                left -= receiver.recv_batch(&mut got, batch, None).unwrap_or(left);
+                left -= receiver.recv_batch(&mut got, max, None).unwrap_or(left);
+                black_box(&got);
+                got.clear();
+            }
+        },
+    )
+}
+
+/// The bare ring: both sides yield when they cannot go on.
+fn spinning(producers: usize, messages: usize) -> Duration {
+    let Ok(ring) = Ring::new(CAPACITY) else { unreachable!() };
+    let rounds = messages / producers / BATCH;
+    race(
+        producers,
+        || {
+            let mut items = Vec::with_capacity(BATCH);
+            for _ in 0..rounds {
+                items.resize(BATCH, MESSAGE);
+                while !items.is_empty() {
+                    if ring.push_batch(&mut items) == Ok(0) {
+                        thread::yield_now();
+                    }
+                }
+            }
+        },
+        || {
+            let mut got = Vec::with_capacity(BATCH);
+            let mut left = rounds * BATCH * producers;
+            while left > 0 {
+                let taken = ring.pop_batch(&mut got, BATCH);
+                if taken == 0 {
+                    thread::yield_now();
+                }
+                left -= taken;
                 black_box(&got);
                 got.clear();
             }
@@ -122,30 +154,44 @@ fn ours(producers: usize, batch: usize, messages: usize) -> Duration {
 
 fn across(producers: usize, messages: usize) {
     println!("-- {producers} producer(s), one consumer, each on its thread");
-    median("channel (Ring + Doorbell), batches, park", messages, |m| ours(producers, BATCH, m));
-    median("channel (Ring + Doorbell), one at a time, park", messages, |m| ours(producers, 1, m));
+    median("Ring, batches, spin", messages, |m| spinning(producers, m));
+    for (name, batch, max) in [
+        ("channel, batches, park", BATCH, BATCH),
+        ("channel, sent one at a time, taken in batches, park", 1, BATCH),
+        ("channel, one at a time, park", 1, 1),
+    ] {
+        median(name, messages, |messages| ours(producers, batch, max, messages));
+    }
     let each = messages / producers;
     median("crossbeam-channel, one at a time, park", messages, |_| {
         let (sender, receiver) = crossbeam_channel::bounded(CAPACITY);
         race(
             producers,
-            || (0..each).for_each(|_| drop(sender.send(MESSAGE))),
-            || (0..each * producers).for_each(|_| drop(black_box(receiver.recv()))),
+            || (0..each).for_each(|_| sender.send(MESSAGE).unwrap_or_default()),
+            || {
+                (0..each * producers).for_each(|_| {
+                    black_box(receiver.recv().unwrap_or_default());
+                })
+            },
         )
     });
     median("flume, one at a time, park", messages, |_| {
         let (sender, receiver) = flume::bounded(CAPACITY);
         race(
             producers,
-            || (0..each).for_each(|_| drop(sender.send(MESSAGE))),
-            || (0..each * producers).for_each(|_| drop(black_box(receiver.recv()))),
+            || (0..each).for_each(|_| sender.send(MESSAGE).unwrap_or_default()),
+            || {
+                (0..each * producers).for_each(|_| {
+                    black_box(receiver.recv().unwrap_or_default());
+                })
+            },
         )
     });
     median("flume, received by drain(), park", messages, |_| {
         let (sender, receiver) = flume::bounded(CAPACITY);
         race(
             producers,
-            || (0..each).for_each(|_| drop(sender.send(MESSAGE))),
+            || (0..each).for_each(|_| sender.send(MESSAGE).unwrap_or_default()),
             || {
                 let mut left = each * producers;
                 while left > 0 {
@@ -197,12 +243,11 @@ fn bus(messages: usize, others: usize) {
             }
         })
     });
-    drop(idle);
-    let routes = Arc::new(bus);
+    drop((idle, tap));
     median("publish, nobody listening", messages, |messages| {
         timed(|| {
             for _ in 0..messages {
-                let _ = routes.publish(topic.clone(), payload.clone());
+                let _ = bus.publish(topic.clone(), payload.clone());
             }
         })
     });

@@ -8,7 +8,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::Notify;
-use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, fence, lock, wait_until};
+use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, fence, lock, wait_until, yield_now};
+
+/// How often a thread lets others run and attempts again before it sleeps and has to be woken. With
+/// two producers before a consumer that takes one message at a time, it took a hop from 620 to 52 ns
+/// (`examples/hop.rs`).
+#[cfg(not(loom))]
+const LINGER_YIELDS_MAX: u32 = 8;
+#[cfg(loom)]
+const LINGER_YIELDS_MAX: u32 = 0;
 
 #[derive(Default)]
 struct Waiting {
@@ -75,6 +83,12 @@ impl Space {
         deadline: Option<Instant>,
         mut attempt: impl FnMut() -> Option<R>,
     ) -> Option<R> {
+        for _ in 0..LINGER_YIELDS_MAX {
+            yield_now();
+            if let Some(outcome) = attempt() {
+                return Some(outcome);
+            }
+        }
         loop {
             let seen = {
                 let waiting = lock(&self.waiting);

@@ -1,5 +1,6 @@
 //! The bus: who hears what, what the slow lose, and that it is all counted.
 #![cfg(not(loom))]
+#![allow(clippy::unwrap_used)] // tests: `clippy.toml` exempts test functions only, not what they call
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -86,6 +87,30 @@ fn a_batch_reaches_each_tap_in_order_whatever_its_length() {
     assert_eq!(bus.publish_batch([elsewhere]), Ok(1));
     assert_eq!(bus.stats().unmatched, 1);
     assert_eq!(bus.stats().published, 1 + 255 + 256 + 257 + 700 + 1);
+}
+
+proptest! {
+    #[test]
+    fn a_batch_is_heard_as_its_messages_one_by_one(
+        topics in prop::collection::vec(prop::sample::select(vec!["a", "a/b", "b", "c/d/e"]), 0..40),
+        filters in prop::collection::vec(prop::sample::select(vec!["a", "a/#", "+", "#", "x"]), 0..6),
+    ) {
+        let bus = Bus::new(64).unwrap();
+        let mut taps: Vec<_> = filters
+            .iter()
+            .map(|text| bus.subscribe(&filter(text), Overflow::DropNewest).unwrap())
+            .collect();
+        let events: Vec<_> =
+            topics.iter().enumerate().map(|(n, text)| Event { topic: topic(text), payload: n }).collect();
+        prop_assert_eq!(bus.publish_batch(events.iter().cloned()), Ok(events.len()));
+        let in_batch: Vec<_> = taps.iter_mut().map(received).collect();
+        for Event { topic, payload } in events {
+            bus.publish(topic, payload).unwrap();
+        }
+        let one_by_one: Vec<_> = taps.iter_mut().map(received).collect();
+        prop_assert_eq!(in_batch, one_by_one);
+        prop_assert_eq!(bus.stats().unmatched % 2, 0);
+    }
 }
 
 #[derive(Debug, Clone)]

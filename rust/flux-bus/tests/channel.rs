@@ -1,5 +1,6 @@
 //! Channels and doorbells under real threads.
 #![cfg(not(loom))]
+#![allow(clippy::unwrap_used)] // tests: `clippy.toml` exempts test functions only, not what they call
 
 use std::collections::VecDeque;
 use std::sync::Arc;

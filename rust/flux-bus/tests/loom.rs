@@ -1,6 +1,7 @@
 //! Every interleaving of small histories, checked by loom:
 //! `RUSTFLAGS="--cfg loom" cargo test -p flux-bus --release --test loom`.
 #![cfg(loom)]
+#![allow(clippy::unwrap_used)] // tests: `clippy.toml` exempts test functions only, not what they call
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -161,11 +161,13 @@ struct Sorter<P> {
     events: Vec<Vec<Event<P>>>,
     /// The places whose buffers are not empty, in the order met.
     places: Vec<usize>,
+    /// The places the last event went to: a source's messages often share a topic.
+    same: Vec<usize>,
 }
 
 impl<P> Default for Sorter<P> {
     fn default() -> Self {
-        Self { events: Vec::new(), places: Vec::new() }
+        Self { events: Vec::new(), places: Vec::new(), same: Vec::new() }
     }
 }
 
@@ -180,7 +182,13 @@ impl<P> Sorter<P> {
         self.events[place].push(event);
     }
 
+    fn last_was(&self, topic: &Topic) -> bool {
+        let buffer = self.same.first().and_then(|place| self.events.get(*place));
+        buffer.and_then(|events| events.last()).is_some_and(|event| event.topic == *topic)
+    }
+
     fn hand_on(&mut self, routes: &Routes<P>) {
+        self.same.clear();
         for place in self.places.drain(..) {
             if let (Some(events), Some(tap)) = (self.events.get_mut(place), routes.tap_at(place)) {
                 tap.offer(events);
@@ -449,15 +457,16 @@ fn sort<P: Clone>(
     tenant: TenantId,
     event: Event<P>,
 ) -> bool {
-    let mut last = None;
-    if let Some(trie) = routes.tenants.get(&tenant) {
-        trie.visit(&event.topic, |line| {
-            if let Some(place) = last.replace(line.place) {
-                sorter.add(place, event.clone());
-            }
-        });
+    if !sorter.last_was(&event.topic) {
+        sorter.same.clear();
+        if let Some(trie) = routes.tenants.get(&tenant) {
+            trie.visit(&event.topic, |line| sorter.same.push(line.place));
+        }
     }
-    let Some(place) = last else { return false };
-    sorter.add(place, event);
+    let Some(last) = sorter.same.len().checked_sub(1) else { return false };
+    for at in 0..last {
+        sorter.add(sorter.same[at], event.clone());
+    }
+    sorter.add(sorter.same[last], event);
     true
 }
