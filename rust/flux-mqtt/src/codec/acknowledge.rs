@@ -27,9 +27,7 @@ impl<'a> Connack<'a> {
         }
         let code = body.u8()?;
         let (known, properties) = match version {
-            Version::V5 => {
-                (Reason(code).answers_connect(), Properties::read(body, Place(2))?)
-            }
+            Version::V5 => (Reason(code).answers_connect(), Properties::read(body, Place(2))?),
             Version::V311 => (code <= 5, Properties::default()),
         };
         if !known {

@@ -3,9 +3,9 @@
 use bytes::{BufMut, BytesMut};
 use flux_types::Qos;
 
+use super::Version;
 use super::property::{Place, Properties};
 use super::wire::{Reader, put_binary, put_header};
-use super::Version;
 use crate::error::{Error, malformed};
 
 /// A client asks to be connected.

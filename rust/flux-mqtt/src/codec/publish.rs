@@ -29,11 +29,7 @@ pub struct Publish<'a> {
 
 impl<'a> Publish<'a> {
     #[inline]
-    pub(super) fn read(
-        version: Version,
-        flags: u8,
-        body: &mut Reader<'a>,
-    ) -> Result<Self, Error> {
+    pub(super) fn read(version: Version, flags: u8, body: &mut Reader<'a>) -> Result<Self, Error> {
         let dup = flags & 0x08 != 0;
         let qos = Qos::try_from((flags >> 1) & 3)
             .map_err(|_| malformed("MQTT-3.3.1-4", "a PUBLISH with QoS 3"))?;
@@ -51,8 +47,7 @@ impl<'a> Publish<'a> {
     }
 
     pub(super) fn write(&self, version: Version, out: &mut BytesMut) -> Result<(), Error> {
-        let first =
-            0x30 | u8::from(self.dup) << 3 | (self.qos as u8) << 1 | u8::from(self.retain);
+        let first = 0x30 | u8::from(self.dup) << 3 | (self.qos as u8) << 1 | u8::from(self.retain);
         let mut len = 2 + self.topic.len() + self.payload.len();
         len += if self.packet_id.is_some() { 2 } else { 0 };
         len += if version == Version::V5 { self.properties.encoded_len() } else { 0 };

@@ -139,7 +139,7 @@ impl Reason {
     }
 
     /// Whether a CONNACK may carry it (section 3.2.2.2).
-    pub(super) fn answers_connect(self) -> bool {
+    pub(crate) fn answers_connect(self) -> bool {
         matches!(self.0, 0x00 | 0x80..=0x8A | 0x8C | 0x90 | 0x95 | 0x97 | 0x99..=0x9D | 0x9F)
     }
 

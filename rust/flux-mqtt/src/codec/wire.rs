@@ -100,10 +100,7 @@ pub(super) fn varint(bytes: &[u8]) -> Result<Option<(u32, usize)>, Error> {
         value |= u32::from(byte & 0x7F) << (7 * index);
         if byte & 0x80 == 0 {
             if *byte == 0 && index > 0 {
-                return Err(malformed(
-                    "MQTT-1.5.5-1",
-                    "a length uses more bytes than it needs",
-                ));
+                return Err(malformed("MQTT-1.5.5-1", "a length uses more bytes than it needs"));
             }
             return Ok(Some((value, index + 1)));
         }

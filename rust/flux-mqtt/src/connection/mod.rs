@@ -1,0 +1,516 @@
+//! One client's connection: a state machine without a socket.
+//!
+//! Owns the order of packets on one connection: CONNECT first, acknowledgements in the order of
+//! what they answer, deliveries within the client's window, and the end. Must never block, read a
+//! clock or keep input: what is not a whole packet yet stays with the caller.
+
+mod deliver;
+mod handshake;
+mod publish;
+mod receipts;
+mod subscribe;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use flux_types::{Received, Topic};
+
+use crate::broker::Broker;
+use crate::codec::{
+    Ack, Connack, Disconnect, Frame, Packet, PacketId, Properties, Property, PropertyBuf, Reason,
+    Version, frame,
+};
+use crate::error::{Error, protocol};
+use crate::ms;
+use crate::ports::{Inbound, Principal, Wake};
+use crate::session::{Detach, HeldWill, Session};
+use publish::TopicCache;
+use receipts::Receipts;
+
+/// How a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Close {
+    /// The client said DISCONNECT.
+    ByClient,
+    /// We end it; the client was told where the protocol has a word for it.
+    Error(Error),
+}
+
+/// What the caller does next with the socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on reading.
+    Open,
+    /// Do not read. Call [`Connection::on_bytes`] with the rest of the input once output was
+    /// written or publications were acknowledged.
+    Paused,
+    /// Write what is in the output buffer, close the socket, call [`Connection::on_close`].
+    Closed(Close),
+}
+
+/// What one step did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the input that are done with.
+    pub consumed: usize,
+    /// There is more to deliver than fits the output: call [`Connection::on_deliverable`] once it
+    /// was written.
+    pub more: bool,
+    /// What to do next.
+    pub flow: Flow,
+}
+
+/// The state of one client's connection.
+pub struct Connection {
+    broker: Arc<Broker>,
+    waker: Arc<dyn Wake>,
+    peer: SocketAddr,
+    phase: Phase,
+}
+
+enum Phase {
+    /// No CONNECT accepted yet: since when, in monotonic milliseconds, and in which version it was.
+    Connecting(u64, Option<Version>),
+    Open(Box<Open>),
+    /// Nothing more is read or written.
+    Closing(Close, Option<Box<Open>>),
+}
+
+/// What there is once CONNECT was accepted.
+struct Open {
+    version: Version,
+    principal: Principal,
+    session: Arc<Session>,
+    generation: u64,
+    /// As agreed on; 0 is none.
+    keep_alive_s: u16,
+    /// Monotonic milliseconds.
+    last_heard_ms: u64,
+    /// Reading is paused by us, so that silence says nothing.
+    paused: bool,
+    /// Deliveries in flight that the client and we allow.
+    window: u16,
+    /// The client's Maximum Packet Size.
+    client_packet_bytes_max: usize,
+    expiry_s: u32,
+    will: Option<HeldWill>,
+    receipts: Receipts,
+    topics: TopicCache,
+    /// Topic by alias, from 1.
+    aliases: Vec<Option<Topic>>,
+    /// Something may be deliverable that no wake-up tells of.
+    deliver: bool,
+}
+
+/// Whether to go on after a packet.
+enum Step {
+    GoOn,
+    /// The client said DISCONNECT.
+    Leave,
+}
+
+/// What a packet handler works with.
+struct Context<'a> {
+    broker: &'a Broker,
+    now: Received,
+    out: &'a mut BytesMut,
+    inbound: &'a mut Vec<Inbound>,
+}
+
+impl Connection {
+    /// A connection that was just accepted. `waker` is called when messages wait for it.
+    #[must_use]
+    pub fn new(broker: Arc<Broker>, waker: Arc<dyn Wake>, peer: SocketAddr, now: Received) -> Self {
+        Self { broker, waker, peer, phase: Phase::Connecting(ms(now), None) }
+    }
+
+    /// Handles all whole packets in `input`. Replies are appended to `out`, publications to
+    /// `inbound`. What was not consumed is to be given again, with what was read after it.
+    pub fn on_bytes(
+        &mut self,
+        input: &[u8],
+        now: Received,
+        out: &mut BytesMut,
+        inbound: &mut Vec<Inbound>,
+    ) -> Progress {
+        let mut consumed = 0;
+        if let (Phase::Open(open), false) = (&mut self.phase, input.is_empty()) {
+            open.last_heard_ms = ms(now);
+            open.paused = false;
+        }
+        loop {
+            if let Phase::Closing(close, _) = &self.phase {
+                let flow = Flow::Closed(close.clone());
+                return Progress { consumed: input.len(), more: false, flow };
+            }
+            if self.has_to_wait(out) {
+                return Progress { consumed, more: false, flow: Flow::Paused };
+            }
+            let rest = input.get(consumed..).unwrap_or_default();
+            let step = match frame(rest, self.packet_bytes_max()) {
+                Ok(None) => break,
+                Ok(Some(frame)) => {
+                    consumed += frame.len;
+                    self.on_packet(&frame, now, out, inbound)
+                }
+                Err(error) => Err(error),
+            };
+            match step {
+                Ok(Step::GoOn) => {}
+                Ok(Step::Leave) => self.leave(),
+                Err(error) => self.fail(error, out),
+            }
+        }
+        let asked = match &mut self.phase {
+            Phase::Open(open) => std::mem::take(&mut open.deliver),
+            _ => false,
+        };
+        if asked {
+            let progress = self.on_deliverable(now, out);
+            return Progress { consumed, ..progress };
+        }
+        Progress { consumed, more: false, flow: Flow::Open }
+    }
+
+    /// Whether input has to wait, for output to be written or for commits. Only the latter, which
+    /// is our doing, freezes the keep-alive.
+    fn has_to_wait(&mut self, out: &BytesMut) -> bool {
+        let limits = &self.broker.limits;
+        let Phase::Open(open) = &mut self.phase else { return false };
+        // 5.0 clients know the limit and are cut off when they exceed it
+        open.paused = open.version == Version::V311
+            && open.receipts.len() >= usize::from(limits.inbound_unacknowledged_max);
+        open.paused || out.len() >= limits.output_bytes_max
+    }
+
+    fn packet_bytes_max(&self) -> usize {
+        match self.phase {
+            Phase::Connecting(..) => self.broker.limits.connect_packet_bytes_max,
+            _ => self.broker.limits.packet_bytes_max,
+        }
+    }
+
+    fn on_packet(
+        &mut self,
+        frame: &Frame<'_>,
+        now: Received,
+        out: &mut BytesMut,
+        inbound: &mut Vec<Inbound>,
+    ) -> Result<Step, Error> {
+        let broker = Arc::clone(&self.broker);
+        let mut context = Context { broker: &broker, now, out, inbound };
+        match &mut self.phase {
+            Phase::Open(open) => {
+                let packet = Packet::decode(open.version, frame)?;
+                open.on_packet(&packet, &mut context)
+            }
+            Phase::Connecting(_, version) => {
+                if frame.first >> 4 != 1 {
+                    return Err(protocol("MQTT-3.1.0-1", "the first packet is not CONNECT"));
+                }
+                let Packet::Connect(connect) = Packet::decode(Version::V5, frame)? else {
+                    return Err(protocol("MQTT-3.1.0-1", "the first packet is not CONNECT"));
+                };
+                *version = Some(connect.version);
+                let open = handshake::accept(&connect, self.peer, &self.waker, &mut context)?;
+                self.phase = Phase::Open(Box::new(open));
+                Ok(Step::GoOn)
+            }
+            Phase::Closing(..) => Ok(Step::GoOn),
+        }
+    }
+
+    /// The publication received with that identifier is committed, or was refused by whoever was
+    /// to take it. Acknowledgements leave in the order their publications came [MQTT-4.6.0-2].
+    ///
+    /// A refusal closes a 3.1.1 connection, which has no other word for it [MQTT-3.3.5-2 of 3.1.1].
+    pub fn acknowledge(&mut self, id: PacketId, reason: Reason, out: &mut BytesMut) -> Flow {
+        let Phase::Open(open) = &mut self.phase else { return self.flow() };
+        if reason.is_error() {
+            self.broker.counters.publishes_refused.one(reason);
+            if open.version == Version::V311 {
+                self.fail(Error::ClosedByServer(reason), out);
+                return self.flow();
+            }
+        }
+        open.receipts.settle(id, reason);
+        open.receipts.flush(open.version, out);
+        Flow::Open
+    }
+
+    /// Delivers what is queued, as far as the client's window and the output allow.
+    pub fn on_deliverable(&mut self, now: Received, out: &mut BytesMut) -> Progress {
+        let mut more = false;
+        if let Phase::Open(open) = &mut self.phase {
+            match open.deliver(&self.broker, ms(now), out) {
+                Ok(left) => more = left,
+                Err(error) => self.fail(error, out),
+            }
+        }
+        Progress { consumed: 0, more, flow: self.flow() }
+    }
+
+    /// When to call [`Connection::on_tick`] next, in monotonic milliseconds; it moves with every
+    /// packet.
+    #[must_use]
+    pub fn deadline_ms(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Connecting(since, _) => Some(since + self.broker.limits.connect_timeout_ms),
+            Phase::Open(open) if open.keep_alive_s != 0 && !open.paused => {
+                Some(open.last_heard_ms + open.patience_ms())
+            }
+            Phase::Open(_) | Phase::Closing(..) => None,
+        }
+    }
+
+    /// Ends the connection if its deadline has passed.
+    pub fn on_tick(&mut self, now: Received, out: &mut BytesMut) -> Flow {
+        if self.deadline_ms().is_some_and(|deadline| deadline <= ms(now)) {
+            let error = match &self.phase {
+                Phase::Open(open) => Error::KeepAliveTimeout {
+                    silent_ms: ms(now).saturating_sub(open.last_heard_ms),
+                    keep_alive_s: open.keep_alive_s,
+                },
+                _ => Error::ConnectTimeout { timeout_ms: self.broker.limits.connect_timeout_ms },
+            };
+            self.fail(error, out);
+        }
+        self.flow()
+    }
+
+    /// Reading is paused from above: the client's silence says nothing until [`Self::resume`].
+    pub fn pause(&mut self) {
+        if let Phase::Open(open) = &mut self.phase {
+            open.paused = true;
+        }
+    }
+
+    /// Reading goes on; the keep-alive interval begins anew.
+    pub fn resume(&mut self, now: Received) {
+        if let Phase::Open(open) = &mut self.phase {
+            open.paused = false;
+            open.last_heard_ms = ms(now);
+        }
+    }
+
+    /// Ends the connection from our side: the server is going down, an operator wishes it.
+    pub fn close(&mut self, reason: Reason, out: &mut BytesMut) -> Flow {
+        if !matches!(self.phase, Phase::Closing(..)) {
+            self.fail(Error::ClosedByServer(reason), out);
+        }
+        self.flow()
+    }
+
+    /// The socket is gone, whoever closed it. Leaves the session, which goes on as its expiry
+    /// says; a will that is due is put into `inbound`.
+    pub fn on_close(mut self, now: Received, inbound: &mut Vec<Inbound>) {
+        let counters = Arc::clone(&self.broker.counters);
+        let lost = Phase::Closing(Close::ByClient, None);
+        let open = match std::mem::replace(&mut self.phase, lost) {
+            Phase::Connecting(..) => return counters.connects_missing.one(),
+            Phase::Open(open) => {
+                counters.connections_lost.one();
+                Some(open)
+            }
+            Phase::Closing(_, open) => open,
+        };
+        let Some(open) = open else { return };
+        counters.connected.sub(1);
+        let Open { session, generation, expiry_s, will, .. } = *open;
+        let detach = Detach { session: &session, generation, expiry_s, will, now };
+        self.broker.sessions.detach(detach, inbound);
+    }
+
+    /// The tenant, principal and source of the connection, once signed in.
+    #[must_use]
+    pub fn principal(&self) -> Option<&Principal> {
+        match &self.phase {
+            Phase::Open(open) | Phase::Closing(_, Some(open)) => Some(&open.principal),
+            _ => None,
+        }
+    }
+
+    /// The client identifier, once signed in.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Open(open) | Phase::Closing(_, Some(open)) => Some(&open.session.key.client_id),
+            _ => None,
+        }
+    }
+
+    fn flow(&self) -> Flow {
+        match &self.phase {
+            Phase::Closing(close, _) => Flow::Closed(close.clone()),
+            _ => Flow::Open,
+        }
+    }
+
+    fn leave(&mut self) {
+        self.broker.counters.disconnects_by_client.one();
+        self.end(Close::ByClient);
+    }
+
+    fn end(&mut self, close: Close) {
+        let gone = Phase::Closing(close.clone(), None);
+        let open = match std::mem::replace(&mut self.phase, gone) {
+            Phase::Open(open) => Some(open),
+            _ => None,
+        };
+        self.phase = Phase::Closing(close, open);
+    }
+
+    /// Counts an error, tells the client where the protocol has a word for it, and ends.
+    fn fail(&mut self, error: Error, out: &mut BytesMut) {
+        let counters = &self.broker.counters;
+        let reason = error.reason();
+        if matches!(error, Error::Malformed { .. }) {
+            counters.malformed.one();
+        }
+        match &self.phase {
+            Phase::Connecting(_, version) => {
+                counters.connects_refused.one(reason);
+                handshake::refuse(*version, &error, out);
+            }
+            Phase::Open(open) => {
+                counters.disconnects.one(reason);
+                open.say_disconnect(&error, out);
+            }
+            Phase::Closing(..) => return,
+        }
+        tracing::debug!(target: "flux_mqtt", peer = %self.peer, client_id = self.client_id(),
+            code = %reason, "closing: {error}");
+        self.end(Close::Error(error));
+    }
+}
+
+impl Open {
+    /// One and a half keep-alive intervals [MQTT-3.1.2-22].
+    fn patience_ms(&self) -> u64 {
+        u64::from(self.keep_alive_s) * 1500
+    }
+
+    fn on_packet(&mut self, packet: &Packet<'_>, context: &mut Context<'_>) -> Result<Step, Error> {
+        match packet {
+            Packet::Publish(publish) => self.on_publish(publish, context)?,
+            Packet::Puback(ack) => self.on_puback(ack, context),
+            Packet::Subscribe(subscribe) => self.on_subscribe(subscribe, context)?,
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(unsubscribe, context)?,
+            Packet::Pingreq => Packet::Pingresp.encode(self.version, context.out)?, // [MQTT-3.12.4-1]
+            Packet::Disconnect(disconnect) => {
+                self.on_disconnect(disconnect, context)?;
+                return Ok(Step::Leave);
+            }
+            Packet::Connect(_) => return Err(protocol("MQTT-3.1.0-2", "a second CONNECT")),
+            // we never send QoS 2, so nothing of its handshake can be answered
+            Packet::Pubrec(ack) => self.unknown_release(ack, Packet::Pubrel, context)?,
+            Packet::Pubrel(ack) => self.unknown_release(ack, Packet::Pubcomp, context)?,
+            Packet::Pubcomp(_) => context.broker.counters.acknowledgements_unknown.one(),
+            Packet::Auth(_) => {
+                return Err(protocol("MQTT-4.12.0-6", "AUTH without an authentication method"));
+            }
+            Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
+                return Err(protocol("section 2.1.2", "a packet that only a server sends"));
+            }
+        }
+        Ok(Step::GoOn)
+    }
+
+    /// Answers a step of a QoS 2 handshake whose identifier is not known here: a client that comes
+    /// back with one has to be able to finish it.
+    fn unknown_release(
+        &self,
+        ack: &Ack<'_>,
+        answer: impl FnOnce(Ack<'static>) -> Packet<'static>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Error> {
+        context.broker.counters.acknowledgements_unknown.one();
+        if ack.reason.is_error() {
+            return Ok(()); // the sender has given up already (section 4.3.3)
+        }
+        let unknown = Ack::new(ack.packet_id, Reason::PACKET_IDENTIFIER_NOT_FOUND);
+        answer(unknown).encode(self.version, context.out)
+    }
+
+    fn on_puback(&mut self, ack: &Ack<'_>, context: &mut Context<'_>) {
+        let mut state = self.session.lock();
+        if state.belongs_to(self.generation) && state.outbox.acknowledged(ack.packet_id) {
+            self.deliver = true; // there is room in the window
+        } else {
+            context.broker.counters.acknowledgements_unknown.one();
+        }
+    }
+
+    fn on_disconnect(
+        &mut self,
+        disconnect: &Disconnect<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Error> {
+        for property in disconnect.properties.iter() {
+            match property {
+                Property::SessionExpiryInterval(expiry_s) => {
+                    if self.expiry_s == 0 && expiry_s != 0 {
+                        return Err(protocol(
+                            "section 3.14.2.2.2",
+                            "a session expiry at DISCONNECT where CONNECT had none",
+                        ));
+                    }
+                    self.expiry_s = context.broker.sessions.granted_expiry_s(expiry_s);
+                }
+                Property::ServerReference(_) => {
+                    return Err(protocol("MQTT-3.14.2-2", "a server reference from a client"));
+                }
+                _ => {}
+            }
+        }
+        if disconnect.reason == Reason::SUCCESS {
+            self.will = None; // [MQTT-3.14.4-3]
+        }
+        Ok(())
+    }
+
+    /// Tells a 5.0 client why; 3.1.1 has no DISCONNECT from the server.
+    fn say_disconnect(&self, error: &Error, out: &mut BytesMut) {
+        if self.version == Version::V311 {
+            return;
+        }
+        // PUBLISH, CONNACK and DISCONNECT may say why even if the client wants no problem
+        // information (section 3.1.2.11.7), but not beyond its packet size [MQTT-3.14.2-3]
+        let mut why = PropertyBuf::default();
+        let text = error.to_string();
+        let reason = disconnect_reason(error);
+        let fits = text.len() + 16 <= self.client_packet_bytes_max;
+        if fits && why.push(&Property::ReasonString(&text)).is_err() {
+            why = PropertyBuf::default();
+        }
+        let packet = Packet::Disconnect(Disconnect { reason, properties: why.as_properties() });
+        if packet.encode(self.version, out).is_err() {
+            tracing::warn!(target: "flux_mqtt", "a DISCONNECT could not be written");
+        }
+    }
+}
+
+/// The reason as DISCONNECT may carry it (section 3.14.2.1).
+fn disconnect_reason(error: &Error) -> Reason {
+    match error.reason() {
+        Reason::CLIENT_IDENTIFIER_NOT_VALID | Reason::BAD_USER_NAME_OR_PASSWORD => {
+            Reason::NOT_AUTHORIZED
+        }
+        reason => reason,
+    }
+}
+
+/// CONNACK without properties.
+fn connack(session_present: bool, code: u8) -> Connack<'static> {
+    Connack { session_present, code, properties: Properties::default() }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("peer", &self.peer)
+            .field("client_id", &self.client_id())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,114 @@
+//! What this crate needs from above: who may do what, and a way to be called again.
+//!
+//! Taking publications in is not a trait: [`crate::Connection::on_bytes`] collects them as
+//! [`Inbound`] in the caller's vector, so that one read of a socket becomes one append to the log,
+//! and [`crate::Connection::acknowledge`] is called once they are committed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use flux_types::{Message, SourceId, TenantId, Topic, TopicFilter};
+
+use crate::codec::{PacketId, Reason, Version};
+
+/// What a client says about itself in CONNECT.
+#[derive(Clone, Copy)]
+pub struct SignIn<'a> {
+    /// The protocol version it speaks.
+    pub version: Version,
+    /// Its client identifier; the one we assigned when it sent none.
+    pub client_id: &'a str,
+    /// User name, when given.
+    pub username: Option<&'a str>,
+    /// Password or token, when given.
+    pub password: Option<&'a [u8]>,
+    /// Where it connects from.
+    pub peer: SocketAddr,
+}
+
+impl std::fmt::Debug for SignIn<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignIn") // never the password
+            .field("client_id", &self.client_id)
+            .field("username", &self.username)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who a connection belongs to, once signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Whose messages, topics and sessions these are.
+    pub tenant: TenantId,
+    /// The device or account, whatever client identifier it uses. Owns its sessions: nobody else
+    /// in the tenant can take them over.
+    pub id: Arc<str>,
+    /// Stands in every message. Has to name the principal *and* the client identifier, because No
+    /// Local compares it [MQTT-3.8.3-3].
+    pub source: SourceId,
+}
+
+/// Why a sign-in is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Denial {
+    /// Unknown name or wrong secret; which of them is not told.
+    BadCredentials,
+    /// Known, but disabled or not allowed here.
+    NotAuthorized,
+    /// The client identifier is not one that this principal may use.
+    ClientIdentifier,
+    /// Cannot tell now; trying later may help.
+    Unavailable,
+}
+
+impl Denial {
+    /// What the client is told.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::BadCredentials => Reason::BAD_USER_NAME_OR_PASSWORD,
+            Self::NotAuthorized => Reason::NOT_AUTHORIZED,
+            Self::ClientIdentifier => Reason::CLIENT_IDENTIFIER_NOT_VALID,
+            Self::Unavailable => Reason::SERVER_UNAVAILABLE,
+        }
+    }
+}
+
+/// Who may connect, publish and subscribe. Called on network threads: answers at once.
+pub trait Access: Send + Sync {
+    /// Changes whenever an answer of [`Access::may_publish`] may have changed; until then a
+    /// connection remembers the answers for its last topics.
+    fn revision(&self) -> u64;
+
+    /// Checks name and secret.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    fn authenticate(&self, sign_in: &SignIn<'_>) -> Result<Principal, Denial>;
+
+    /// Whether the principal may publish to the topic. Topics that begin with `$` are refused
+    /// before this is asked.
+    fn may_publish(&self, principal: &Principal, topic: &Topic) -> bool;
+
+    /// Whether the principal may subscribe to the filter.
+    fn may_subscribe(&self, principal: &Principal, filter: &TopicFilter) -> bool;
+}
+
+/// Calls a connection's owner back.
+pub trait Wake: Send + Sync {
+    /// Something is to be delivered: call [`crate::Connection::on_deliverable`] soon, on the
+    /// thread that owns the connection. Called at most once per dirty period, from any thread,
+    /// with locks held: has to return at once and must not call into this crate.
+    fn wake(&self);
+}
+
+/// A publication that was received and found in order.
+#[derive(Debug, Clone)]
+pub struct Inbound {
+    /// What was published.
+    pub message: Arc<Message>,
+    /// Given when [`crate::Connection::acknowledge`] is to be called with it once the message is
+    /// committed. None for QoS 0 and for wills, which may be QoS 1 all the same.
+    pub packet_id: Option<PacketId>,
+}
