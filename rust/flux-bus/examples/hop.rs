@@ -253,11 +253,28 @@ fn bus(messages: usize, others: usize) {
     });
 }
 
+/// Why the bus keeps its routes behind `ArcSwap`.
+fn routes(readers: usize, messages: usize) {
+    println!("-- looking at the routes, {readers} thread(s)");
+    let each = messages / readers;
+    let swap = arc_swap::ArcSwap::from_pointee(7u64);
+    median("ArcSwap::load", messages, |_| {
+        race(readers, || (0..each).for_each(|_| _ = black_box(**swap.load())), || ())
+    });
+    let lock = std::sync::RwLock::new(7u64);
+    median("RwLock::read", messages, |_| {
+        let look = || _ = black_box(lock.read().map(|guard| *guard).unwrap_or_default());
+        race(readers, || (0..each).for_each(|_| look()), || ())
+    });
+}
+
 fn main() {
     let messages = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(1 << 21);
     one_thread(messages);
     across(1, messages);
     across(2, messages);
+    routes(1, messages);
+    routes(2, messages);
     bus(messages, 0);
     bus(messages, 100);
 }

@@ -134,6 +134,26 @@ fn eviction_and_consumption_share_out_every_message() {
 }
 
 #[test]
+fn nothing_is_evicted_once_the_consumer_made_room() {
+    explore(|| {
+        let ring = ring(2);
+        assert_eq!(ring.push_batch(&mut vec![1, 2]), Ok(2));
+        let producer = {
+            let ring = Arc::clone(&ring);
+            thread::spawn(move || {
+                let mut done = Evicting::default();
+                ring.push_evicting(&mut Some(3), &mut done).unwrap();
+                done
+            })
+        };
+        let first = ring.pop();
+        let done = producer.join().unwrap();
+        // the first message consumed means that there was room from then on
+        assert_eq!(done.evicted, usize::from(first != Some(1)), "{first:?}");
+    });
+}
+
+#[test]
 fn two_evicting_producers_account_for_every_message() {
     explore(|| {
         let ring = ring(1);
@@ -248,11 +268,13 @@ fn a_listener_is_told_of_room_or_finds_it() {
         sender.try_send(1).unwrap();
         let producer = thread::spawn(move || {
             sender.on_space(&listener);
-            sender.try_send(2).is_ok()
+            let sent = sender.try_send(2).is_ok();
+            // the sender stays: its leaving would close the channel and tell the listener too
+            (sent, sender)
         });
         let mut got = Vec::new();
         assert_eq!(receiver.try_recv_batch(&mut got, 1), Ok(1));
-        let sent = producer.join().unwrap();
+        let (sent, _sender) = producer.join().unwrap();
         assert!(sent || told.load(Ordering::SeqCst) == 1);
     });
 }
