@@ -142,8 +142,8 @@ impl Committer {
         let mut records = 0;
         for (i, run) in runs.iter().enumerate() {
             let end = runs.get(i + 1).map_or(buf.len(), |next| next.at);
-            let within = frames.partition_point(|f| f.at < run.at)
-                ..frames.partition_point(|f| f.at < end);
+            let within =
+                frames.partition_point(|f| f.at < run.at)..frames.partition_point(|f| f.at < end);
             let Some(frames) = frames.get(within) else { continue };
             let new = run.new_base.is_some();
             if let Some(base) = run.new_base {
@@ -259,15 +259,15 @@ impl Committer {
             drop(shared.commit_lock.lock());
             shared.commit_done.notify_all();
         }
-        shared.on_commit.tell(&Position { epoch: shared.epoch, offset: last });
         let room = {
             let mut active = shared.active.lock();
             active.writing_bytes = 0;
-            let room = active.starved
-                && active.inflight_bytes() <= shared.options.inflight_bytes_max / 2;
+            let room =
+                active.starved && active.inflight_bytes() <= shared.options.inflight_bytes_max / 2;
             active.starved &= !room;
             room
         };
+        shared.on_commit.tell(&Position { epoch: shared.epoch, offset: last });
         if room {
             shared.tell_room();
         }

@@ -126,7 +126,9 @@ impl fmt::Display for DamageReport {
 pub enum LogError {
     /// Too much waits to be committed. Wait for room (`Log::on_room`, `Log::wait_room`), then try
     /// again; nothing of the batch was taken.
-    #[error("the log is busy: {inflight_bytes} bytes wait to be committed, limit {inflight_bytes_max}")]
+    #[error(
+        "the log is busy: {inflight_bytes} bytes wait to be committed, limit {inflight_bytes_max}"
+    )]
     Busy {
         /// Bytes appended and not yet committed.
         inflight_bytes: usize,

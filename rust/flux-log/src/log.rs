@@ -280,12 +280,25 @@ impl Log {
         if position > committed {
             return Err(LogError::SnapshotAhead { name: name.to_owned(), position, committed });
         }
+        if shared.options.durability == Durability::None {
+            self.sync_segment()?;
+        }
         self.view_for_snapshot(name)?;
         let wall_ns = shared.options.clock.now().wall_ns;
         shared.snapshots.save(name, position, bytes, wall_ns)?;
         Counters::add(&shared.counters.snapshots, 1);
         shared.want_upkeep();
         Ok(())
+    }
+
+    /// A snapshot is durable and must not be ahead of the records on disk. Earlier segments were
+    /// synced when the last one was begun.
+    fn sync_segment(&self) -> Result<(), LogError> {
+        let shared = &self.handle.shared;
+        let Some(segment) = shared.segments.read().list.back().cloned() else { return Ok(()) };
+        let file = shared.options.disk.open(&segment.path, true);
+        let file = file.map_err(LogError::io("open", &segment.path))?;
+        file.sync_data().map_err(LogError::io("sync", &segment.path))
     }
 
     /// The newest sound snapshot of a view, if it ever saved one. Says when that is not the newest

@@ -53,11 +53,7 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self {
-            bytes_max: 1 << 30,
-            age_max: None,
-            downtime_max: Duration::from_secs(24 * 3600),
-        }
+        Self { bytes_max: 1 << 30, age_max: None, downtime_max: Duration::from_secs(24 * 3600) }
     }
 }
 

@@ -34,7 +34,9 @@ struct Place {
 
 impl Reader {
     pub(crate) fn new(shared: Arc<Shared>, from: Position) -> Self {
-        Self { shared, next: from, place: None, pending: None }
+        // Offsets count from 1: nothing is asked for at 0.
+        let next = Position { offset: from.offset.max(1), ..from };
+        Self { shared, next, place: None, pending: None }
     }
 
     /// The position from which the next batch will be read.

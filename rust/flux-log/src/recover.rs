@@ -17,8 +17,8 @@ use crate::commit::{Committer, install, segment_header};
 use crate::disk::{DirLock, Disk, Entry, LockFailure};
 use crate::error::{Damage, DamageCause, DamageReport, LogError};
 use crate::format::{
-    HEADER_BYTES, HeaderFault, SEGMENT_VERSION, SegmentHeader, SegmentKey, parse_segment_name,
-    segment_name,
+    HEADER_BYTES, HeaderFault, SEGMENT_VERSION, SegmentHeader, SegmentKey, align_up,
+    parse_segment_name, segment_name,
 };
 use crate::hot::Hot;
 use crate::listen::Listeners;
@@ -30,6 +30,9 @@ use crate::snapshot::{SnapshotStore, check_name};
 use crate::stats::Counters;
 use crate::upkeep;
 use crate::view::{View, ViewClass, ViewState};
+
+/// The unit in which the operating system writes back, bytes.
+const PAGE_BYTES: u64 = 4096;
 
 /// What opening found and did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -268,7 +271,13 @@ fn check_records(
             continue;
         }
         let path = &segment.path;
-        let file = options.disk.open(path, false).map_err(LogError::io("open", path))?;
+        let file = options.disk.open(path, sealed.is_none()).map_err(LogError::io("open", path))?;
+        if sealed.is_none() {
+            // What is found here will be acted upon, so it has to be on the device: frames of the
+            // last commits may have been in memory alone when the process ended.
+            file.sync_all().map_err(LogError::io("sync", path))?;
+            file.drop_cache().map_err(LogError::io("drop the cache of", path))?;
+        }
         let found = scan(file, &segment.header, sealed.map(|p| p.offset), options.read_bytes)
             .map_err(LogError::io("read", path))?;
         for (from, to) in &found.damage {
@@ -385,11 +394,7 @@ fn report_furthest(report: &OpenReport) -> u64 {
     ends.filter(|offset| *offset < u64::MAX).max().unwrap_or(0)
 }
 
-fn set_aside(
-    disk: &dyn Disk,
-    paths: &[PathBuf],
-    report: &mut OpenReport,
-) -> Result<(), LogError> {
+fn set_aside(disk: &dyn Disk, paths: &[PathBuf], report: &mut OpenReport) -> Result<(), LogError> {
     for path in paths {
         let mut name = path.clone().into_os_string();
         name.push(".damaged");
@@ -400,17 +405,15 @@ fn set_aside(
     Ok(())
 }
 
-/// Makes what was found durable before anybody acts on it, and cuts off the rest.
-///
-/// Frames no mark covers may be in the page cache alone, and after a crash of the process nobody
-/// knows whether an earlier attempt to write them back failed. They are written again.
+/// Cuts off what was reserved and not used. Ends at a whole page: cutting within one would write a
+/// page that holds acknowledged records.
 fn settle_tail(
     options: &LogOptions,
     known: &mut Vec<Known>,
     chores: &mut Chores,
 ) -> Result<(), LogError> {
     let Some(segment) = known.last_mut() else { return Ok(()) };
-    let Some(found) = segment.scan.clone() else { return Ok(()) };
+    let Some(found) = &segment.scan else { return Ok(()) };
     let path = segment.path.clone();
     if found.is_empty(&segment.header) {
         if segment.bytes == options.segment_bytes && chores.reuse.is_empty() {
@@ -421,25 +424,14 @@ fn settle_tail(
         known.pop();
         return Ok(());
     }
-    let file = options.disk.open(&path, true).map_err(LogError::io("open", &path))?;
-    let mut at = found.unmarked_at;
-    let mut part = vec![0; 1 << 20];
-    while at < found.used {
-        let most = usize::try_from(found.used - at).unwrap_or(part.len()).min(part.len());
-        let part = part.get_mut(..most).unwrap_or_default();
-        let read = file.read_at(at, part).map_err(LogError::io("read", &path))?;
-        if read == 0 {
-            break;
-        }
-        let part = part.get(..read).unwrap_or_default();
-        file.write_at(at, part).map_err(LogError::io("write", &path))?;
-        at += read as u64;
+    let used = align_up(found.used, PAGE_BYTES);
+    if segment.bytes > used {
+        let file = options.disk.open(&path, true).map_err(LogError::io("open", &path))?;
+        file.set_len(used).map_err(LogError::io("truncate", &path))?;
+        file.sync_all().map_err(LogError::io("sync", &path))?;
+        segment.bytes = used;
     }
-    if segment.bytes > found.used {
-        file.set_len(found.used).map_err(LogError::io("truncate", &path))?;
-        segment.bytes = found.used;
-    }
-    file.sync_all().map_err(LogError::io("sync", &path))
+    Ok(())
 }
 
 fn segment_list(known: Vec<Known>) -> VecDeque<Arc<Segment>> {

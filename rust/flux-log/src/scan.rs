@@ -17,8 +17,6 @@ pub(crate) struct Scan {
     pub(crate) last: u64,
     /// Bytes of the file up to the end of its frame.
     pub(crate) used: u64,
-    /// Where frames begin that no commit mark covers; `used` when all are covered.
-    pub(crate) unmarked_at: u64,
     /// When the last frame that counts was written.
     pub(crate) end: Stamp,
     /// Ranges of acknowledged records that cannot be read, first and last offset.
@@ -64,7 +62,6 @@ pub(crate) fn scan(
     let mut scan = Scan {
         last: header.base.saturating_sub(1),
         used: HEADER_BYTES as u64,
-        unmarked_at: HEADER_BYTES as u64,
         end: header.started,
         damage: Vec::new(),
         torn: walk.spoiled,
@@ -88,15 +85,11 @@ pub(crate) fn scan(
         scan.last = frame.last;
         scan.used = frame.end;
         scan.end = frame.stamp;
-        if frame.last <= mark {
-            scan.unmarked_at = frame.end;
-        }
     }
     scan.torn_frames += frames.count() as u64;
     if scan.last < mark {
         scan.damage.push((scan.last + 1, mark));
         scan.last = mark;
-        scan.unmarked_at = scan.used;
     } else if !scan.damage.is_empty() {
         scan.torn &= scan.torn_frames > 0;
     }

@@ -61,11 +61,7 @@ impl View {
 
     /// An evictable view that would like everything there is.
     #[must_use]
-    pub fn evictable(
-        name: impl Into<String>,
-        bytes_max: u64,
-        age_max: Option<Duration>,
-    ) -> Self {
+    pub fn evictable(name: impl Into<String>, bytes_max: u64, age_max: Option<Duration>) -> Self {
         let class = ViewClass::Evictable { bytes_max, age_max };
         Self { name: name.into(), class, start: Position::START }
     }

@@ -123,6 +123,14 @@ pub trait DiskFile: Send + Sync {
     /// As [`DiskFile::sync_data`].
     fn sync_all(&self) -> io::Result<()>;
 
+    /// Asks for synced bytes to be read from the device next time, not from memory. A failed
+    /// attempt to write pages back can leave them in memory, looking clean, while the device has
+    /// something else.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn drop_cache(&self) -> io::Result<()>;
+
     /// Length, bytes.
     ///
     /// # Errors
