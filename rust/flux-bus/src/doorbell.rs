@@ -32,7 +32,7 @@ impl<F: Fn() + Send + Sync> Notify for F {
 #[cfg(not(loom))]
 const LINGER_LOOKS_MAX: u32 = 128;
 #[cfg(loom)]
-const LINGER_LOOKS_MAX: u32 = 0;
+const LINGER_LOOKS_MAX: u32 = 1;
 const LINGER_SPINS_MAX: u32 = 120;
 
 const QUIET: u8 = 0;

@@ -16,7 +16,7 @@ use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, fence, lock, wait_until
 #[cfg(not(loom))]
 const LINGER_YIELDS_MAX: u32 = 8;
 #[cfg(loom)]
-const LINGER_YIELDS_MAX: u32 = 0;
+const LINGER_YIELDS_MAX: u32 = 1;
 
 #[derive(Default)]
 struct Waiting {

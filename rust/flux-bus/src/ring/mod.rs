@@ -12,12 +12,15 @@
 //! before the close or not at all. The capacity is any number: slots are rounded up to a power of
 //! two, and the distance between tail and head is held to the number asked for.
 
-use std::collections::VecDeque;
+mod batch;
+
 use std::fmt;
 use std::mem::MaybeUninit;
 
 use crate::BusError;
 use crate::sync::{AtomicUsize, Ordering, Padded, UnsafeCell, spin_loop, yield_now};
+
+pub use batch::Batch;
 
 /// The largest capacity of a ring, in messages.
 pub const RING_CAPACITY_MAX: usize = 1 << 20;
@@ -32,7 +35,7 @@ const EVICTION_YIELDS_MAX: u32 = 2;
 #[cfg(not(loom))]
 const EVICTION_SPINS_MAX: u32 = 64;
 #[cfg(loom)]
-const EVICTION_SPINS_MAX: u32 = 0;
+const EVICTION_SPINS_MAX: u32 = 1;
 
 const CLOSED: usize = 1;
 const FULL: usize = 1;
@@ -70,56 +73,6 @@ pub struct Evicting {
     pub accepted: usize,
     /// How many older messages went out for them.
     pub evicted: usize,
-}
-
-/// An ordered collection whose front can be moved into a ring: `Vec` and `VecDeque`.
-pub trait Batch<T>: sealed::Sealed {
-    /// How many messages it holds.
-    fn count(&self) -> usize;
-    /// Takes exactly `count` messages (no more than it holds) off the front.
-    fn take_front(&mut self, count: usize) -> impl Iterator<Item = T>;
-}
-
-mod sealed {
-    /// What a ring takes from must never run foreign code amid a claim.
-    pub trait Sealed {}
-    impl<T> Sealed for Vec<T> {}
-    impl<T> Sealed for std::collections::VecDeque<T> {}
-    impl<T> Sealed for Option<T> {}
-}
-
-impl<T> Batch<T> for Vec<T> {
-    #[inline]
-    fn count(&self) -> usize {
-        self.len()
-    }
-    #[inline]
-    fn take_front(&mut self, count: usize) -> impl Iterator<Item = T> {
-        self.drain(..count)
-    }
-}
-
-impl<T> Batch<T> for VecDeque<T> {
-    #[inline]
-    fn count(&self) -> usize {
-        self.len()
-    }
-    #[inline]
-    fn take_front(&mut self, count: usize) -> impl Iterator<Item = T> {
-        self.drain(..count)
-    }
-}
-
-/// One message or none.
-impl<T> Batch<T> for Option<T> {
-    #[inline]
-    fn count(&self) -> usize {
-        usize::from(self.is_some())
-    }
-    #[inline]
-    fn take_front(&mut self, count: usize) -> impl Iterator<Item = T> {
-        if count == 0 { None } else { self.take() }.into_iter()
-    }
 }
 
 struct Slot<T> {
