@@ -223,7 +223,6 @@ impl Log {
 
     /// Waits until there may be room again after [`LogError::Busy`] or [`LogError::Full`], at most
     /// `timeout`; whether there is.
-    #[must_use]
     pub fn wait_room(&self, timeout: Duration) -> bool {
         let shared = &self.handle.shared;
         let deadline = Instant::now() + timeout;

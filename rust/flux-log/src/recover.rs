@@ -226,15 +226,21 @@ fn chain(dir: &Path, known: &mut Vec<Known>, report: &mut OpenReport, chores: &m
         }
         kept.push_front(segment);
     }
+    // What followed a segment that was set aside says how far it went.
+    let unreadable = |damage: &&mut Damage| damage.cause == DamageCause::SegmentHeader;
+    for damage in report.damage.ranges.iter_mut().filter(unreadable) {
+        if let Some(next) = kept.iter().find(|k| k.header.previous >= damage.from) {
+            damage.to = next.header.previous;
+        }
+    }
     *known = kept.into();
 }
 
-/// A segment between two that are there is not. If it was set aside for its header, that range is
-/// known already, and now its end too.
+/// A segment between two that are there is not. If it was set aside for its header, that is known
+/// already.
 fn missing(dir: &Path, key: SegmentKey, to: Position, report: &mut OpenReport) {
     let from = Position { epoch: key.0, offset: key.1 };
-    if let Some(known) = report.damage.ranges.iter_mut().find(|d| d.from == from) {
-        known.to = to;
+    if report.damage.ranges.iter().any(|d| d.from == from) {
         return;
     }
     let path = dir.join(segment_name(key));

@@ -10,7 +10,7 @@ use flux_log::{Append, Appended, Log, LogError, LogOptions};
 use flux_types::{Position, TenantId};
 
 /// Small segments and limits, so that little data goes through everything.
-pub fn small(disk: Arc<dyn Disk>, dir: &Path) -> LogOptions {
+pub(crate) fn small(disk: Arc<dyn Disk>, dir: &Path) -> LogOptions {
     let mut options = LogOptions::new(dir);
     options.disk = disk;
     options.segment_bytes = 128 << 10;
@@ -24,14 +24,14 @@ pub fn small(disk: Arc<dyn Disk>, dir: &Path) -> LogOptions {
 }
 
 /// A body that says which it is, of a length that varies.
-pub fn body(id: u64) -> Vec<u8> {
+pub(crate) fn body(id: u64) -> Vec<u8> {
     let mut bytes = id.to_le_bytes().to_vec();
     let len = 8 + usize::try_from(id.wrapping_mul(0x9E37_79B9) % 120).unwrap();
     bytes.resize(len, id as u8);
     bytes
 }
 
-pub fn append_body(log: &Log, body: &[u8]) -> Appended {
+pub(crate) fn append_body(log: &Log, body: &[u8]) -> Appended {
     loop {
         match log.append_batch(&[Append::new(1, TenantId(1), body)]) {
             Ok(appended) => return appended,
@@ -43,12 +43,12 @@ pub fn append_body(log: &Log, body: &[u8]) -> Appended {
     }
 }
 
-pub fn append(log: &Log, id: u64) -> Appended {
+pub(crate) fn append(log: &Log, id: u64) -> Appended {
     append_body(log, &body(id))
 }
 
 /// Everything from a position on; fails on any damage.
-pub fn read_all(log: &Log, from: Position) -> BTreeMap<Position, Vec<u8>> {
+pub(crate) fn read_all(log: &Log, from: Position) -> BTreeMap<Position, Vec<u8>> {
     let mut all = BTreeMap::new();
     let mut reader = log.reader(from);
     while let Some(batch) = reader.next_batch().unwrap() {
@@ -59,19 +59,19 @@ pub fn read_all(log: &Log, from: Position) -> BTreeMap<Position, Vec<u8>> {
     all
 }
 
-pub fn read_bodies(log: &Log, from: Position) -> Vec<Vec<u8>> {
+pub(crate) fn read_bodies(log: &Log, from: Position) -> Vec<Vec<u8>> {
     read_all(log, from).into_values().collect()
 }
 
 /// What can be read, and what cannot.
 #[derive(Debug, Default)]
-pub struct Lossy {
-    pub records: BTreeMap<Position, Vec<u8>>,
-    pub damaged: Vec<(Position, Position)>,
-    pub retired: Vec<(Position, Position)>,
+pub(crate) struct Lossy {
+    pub(crate) records: BTreeMap<Position, Vec<u8>>,
+    pub(crate) damaged: Vec<(Position, Position)>,
+    pub(crate) retired: Vec<(Position, Position)>,
 }
 
-pub fn read_lossy(log: &Log, from: Position) -> Lossy {
+pub(crate) fn read_lossy(log: &Log, from: Position) -> Lossy {
     let mut lossy = Lossy::default();
     let mut reader = log.reader(from);
     for _ in 0..1_000_000 {
