@@ -101,15 +101,19 @@ def _quoted_for_url(path: str) -> str:
 
 
 def _server(url: str, driver: str) -> str:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise _invalid(f"cannot be read: {error}", _server_example(driver)) from None
-    if parts.fragment:
+    if "#" in url:
         raise _invalid(
             'has a "#" in it', "write # as %23, and other special letters of a password likewise"
         )
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        # The reader's own words may quote a piece of the password.
+        raise _invalid(
+            "cannot be read: host and port are not what they should be",
+            f"{_server_example(driver)}, special letters of the password as %XX",
+        ) from None
     if not parts.hostname:
         raise _invalid("names no host", _server_example(driver))
     if not parts.path.strip("/"):

@@ -22,7 +22,7 @@ from fluxhybrid.config.problems import Origin, from_validation, redacted, unknow
 from fluxhybrid.config.section import Section
 from fluxhybrid.config.settings import KeyPath, Kind, dotted, section_of, setting_at, settings
 from fluxhybrid.config.toml_positions import KeyPlace, TomlPath, key_positions
-from fluxhybrid.errors import Denied, Invalid, NotFound, Problem
+from fluxhybrid.errors import Denied, Invalid, NotFound, Problem, Unavailable
 
 __all__ = ["CONFIG_VARIABLE", "DEFAULT_FILE", "Flag", "Loaded", "find_file", "load"]
 
@@ -91,6 +91,7 @@ def load(
         Invalid: with all problems at once, each with its place.
         NotFound: ``config.not_found``: the named file does not exist.
         Denied: ``config.unreadable``: the file may not be read.
+        Unavailable: ``config.unreadable``: the disk does not give it.
     """
     environ = os.environ if environ is None else environ
     found = find_file(file, environ)
@@ -147,7 +148,9 @@ def _validate_once(given: Mapping[KeyPath, Given]) -> Config | list[ErrorDetails
 
 
 def _all_at_once(problems: Sequence[Problem]) -> Invalid:
-    ordered = sorted(problems, key=lambda p: (p.source or "", p.line or 0, p.column or 0))
+    ordered = sorted(
+        problems, key=lambda p: (p.line is None, p.source or "", p.line or 0, p.column or 0)
+    )
     if len(ordered) == 1:
         only = ordered[0]
         return Invalid(
@@ -250,12 +253,19 @@ def _read(file: Path) -> str:
         raise Invalid(
             "config.not_a_file", "is a directory", source=str(file), hint="name the file inside it"
         ) from None
-    except OSError as error:
+    except PermissionError:
         raise Denied(
+            "config.unreadable",
+            "the configuration file may not be read",
+            source=str(file),
+            hint="let the user who runs fluxhybrid read it",
+        ) from None
+    except OSError as error:
+        raise Unavailable(
             "config.unreadable",
             f"the configuration file cannot be read: {error.strerror}",
             source=str(file),
-            hint="let the user who runs fluxhybrid read it",
+            hint="check the disk it is on",
         ) from None
     if len(raw) > _FILE_BYTES_MAX:
         raise Invalid(
@@ -356,6 +366,8 @@ def _unknown_variable(path: KeyPath, origin: Origin) -> Problem:
             return unknown_key(path[: depth + 1], model.model_fields, origin)
         section = section_of(field)
         if section is None:
+            if path in settings():
+                break
             return unknown_key(path, [part], origin)
         model = section
     return _not_a_table(path, origin)

@@ -46,7 +46,7 @@ _BYTES: Final = {
 
 # Digits are bounded so that no input can make the arithmetic below expensive or overflow.
 _DURATION_PART: Final = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?(us|ms|s|m|h|d)")
-_SIZE: Final = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,3}))? ?([KMGT]iB|[kKMGT]?B)")
+_SIZE: Final = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,3}))? ?([KMGT]iB|[kKMGT]?B)")
 _TEXT_LEN_MAX: Final = 64
 
 

@@ -1,0 +1,32 @@
+"""Print what the virtual environment of a checkout needs, as pyproject.toml says it.
+
+Owns nothing but the selection: ``run`` is the platform with the demo and the tool that builds the
+extension, ``dev`` adds tests and tools.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+
+def main() -> int:
+    """Print one requirement a line for the selection given as the only argument."""
+    selection = sys.argv[1:]
+    if selection not in (["run"], ["dev"]):
+        print("usage: requirements.py run|dev", file=sys.stderr)
+        return 2
+    root = Path(__file__).resolve().parent.parent
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    project = settings["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
+    needed += settings["build-system"]["requires"]
+    if selection == ["dev"]:
+        needed += settings["dependency-groups"]["dev"]
+    print("\n".join(sorted(set(needed))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
