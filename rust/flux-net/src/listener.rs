@@ -151,6 +151,14 @@ mod tests {
         assert!(error.hint().is_some());
     }
 
+    #[test]
+    fn a_low_port_not_permitted_says_what_to_do() {
+        let address = "127.0.0.1:80".parse().unwrap();
+        let error = explain(address, io::Error::from(ErrorKind::PermissionDenied));
+        assert_eq!(flux_types::Coded::code(&error), "net.address_denied");
+        assert!(error.hint().unwrap().contains("CAP_NET_BIND_SERVICE"));
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn only_listening_sockets_of_the_port_hold_it() {

@@ -85,8 +85,8 @@ pub trait WorkerProtocol: 'static {
         let _ = io;
     }
 
-    /// A turn in which something was called has ended: the place to hand on in one batch what many
-    /// connections brought. Output is written afterwards.
+    /// A turn has ended, and something was called since the last time this was: the place to hand
+    /// on in one batch what many connections brought. Output is written afterwards.
     fn on_turn_end(&mut self, io: &mut WorkerIo<'_, Self::Connection>) {
         let _ = io;
     }
@@ -238,7 +238,7 @@ pub struct Context<'a> {
     pub(crate) epoch: Instant,
     pub(crate) output_bytes_high: usize,
     pub(crate) control: &'a mut Control,
-    /// Whether we keep from reading what the peer may have sent.
+    /// Whether what the peer may have sent is unread by our doing.
     pub(crate) held: bool,
 }
 
@@ -286,8 +286,9 @@ impl Context<'_> {
         self.control.timer_ms = crate::wheel::NEVER;
     }
 
-    /// When the peer was last heard: now for as long as we keep from reading it (paused, over its
-    /// rate, not taking its output), so that our own waiting is never held against it.
+    /// When the peer was last heard: now for as long as we do not read from it (paused, over its
+    /// rate, not taking its output, not yet its turn), so that our own waiting is never held against
+    /// it.
     #[must_use]
     pub fn heard_at(&self) -> Instant {
         if self.held {
@@ -296,7 +297,7 @@ impl Context<'_> {
         self.epoch + Duration::from_millis(self.control.heard_ms)
     }
 
-    /// Whether we keep from reading what the peer may have sent.
+    /// Whether what the peer may have sent is unread by our doing.
     #[must_use]
     pub fn held(&self) -> bool {
         self.held

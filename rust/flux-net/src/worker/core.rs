@@ -148,7 +148,8 @@ impl Core {
         id: ConnectionId,
         entry: &'a mut Entry<C>,
     ) -> (Option<&'a mut C>, Context<'a>) {
-        let held = entry.held(&self.limits);
+        // What waits for its turn is as little the peer's fault.
+        let held = entry.held(&self.limits) || entry.queued && entry.readable;
         let cx = Context {
             output: &mut entry.output,
             id,
@@ -259,7 +260,9 @@ impl Core {
             return;
         }
         if entry.scheduled_tick == NEVER || self.wheel.tick_for(due_ms) < entry.scheduled_tick {
-            entry.scheduled_tick = self.wheel.insert(index, due_ms);
+            // Not again in the tick that is being looked at: it could go round and round.
+            let at_ms = due_ms.max(self.now_ms + 1);
+            entry.scheduled_tick = self.wheel.insert(index, at_ms);
         }
     }
 

@@ -59,7 +59,7 @@ pub(crate) struct Worker<W: WorkerProtocol> {
     acceptor: Option<Acceptor>,
     /// Set once the server stops: when the rest is cut off.
     stop_ms: Option<u64>,
-    /// The protocol was called in this turn.
+    /// The protocol was called and has not been told of a turn's end since.
     called: bool,
 }
 
@@ -141,7 +141,7 @@ impl<W: WorkerProtocol> Worker<W> {
 
     /// How long the poll may wait.
     fn timeout(&self) -> Option<Duration> {
-        if !self.core.run_queue.is_empty() || !self.core.flush_queue.is_empty() {
+        if self.called || !self.core.run_queue.is_empty() || !self.core.flush_queue.is_empty() {
             return Some(Duration::ZERO);
         }
         let now = Instant::now();
@@ -154,13 +154,12 @@ impl<W: WorkerProtocol> Worker<W> {
     }
 
     fn turn(&mut self) {
-        self.called = false;
         if let Some(acceptor) = &mut self.acceptor {
             acceptor.turn(self.core.now);
         }
         self.answer_pending();
         self.serve_queue();
-        if self.called {
+        if std::mem::take(&mut self.called) {
             let counters = self.core.counters.clone();
             let (protocol, mut io) = self.split();
             contained(&counters, || protocol.on_turn_end(&mut io));

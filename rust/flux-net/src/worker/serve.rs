@@ -68,7 +68,9 @@ impl<W: WorkerProtocol> Worker<W> {
         let now_us = self.core.now_us();
         let rate = self.core.limits.read_rate_max;
         let allowed = entry.rate_allows(now_us, rate);
-        if allowed == 0 {
+        // Not byte by byte as they become free: a read has to be worth its system call.
+        let least = usize::try_from(rate / RATE_PARTS).unwrap_or(usize::MAX);
+        if allowed < least.clamp(1, self.core.limits.read_bytes_per_turn) {
             entry.rate_ms = self.core.now_ms + 1_000 / RATE_PARTS;
             Counters::add(&self.core.counters.rate_held, 1);
             self.core.schedule(index, entry);
@@ -115,8 +117,7 @@ impl<W: WorkerProtocol> Worker<W> {
         if let Some(new) = self.core.scratch.get(..len) {
             input.extend_from_slice(new);
         }
-        // The input stays out of the entry during the call: it is charged afterwards, once, by what
-        // is left.
+        let len_before = input.len();
         self.called = true;
         let (protocol, WorkerIo { entries, core }) = self.split();
         let left = &mut input;
@@ -125,16 +126,18 @@ impl<W: WorkerProtocol> Worker<W> {
         });
         let keeps = self.entries.get(index).is_some_and(|entry| entry.protocol.is_some());
         if let Some(entry) = self.entries.get_mut(index).filter(|_| keeps) {
-            if own {
-                if !input.is_empty() {
-                    entry.input = input;
-                }
-            } else {
+            let taken = input.len() < len_before;
+            if !own {
                 if !input.is_empty() {
                     entry.input = BytesMut::from(&input[..]);
                     input.clear();
                 }
                 self.core.input = input;
+            } else if taken && !input.is_empty() {
+                // A long packet is through: its memory is not kept for a few bytes of the next.
+                entry.input = BytesMut::from(&input[..]);
+            } else if !taken {
+                entry.input = input;
             }
             self.core.settle(index, entry);
         }
