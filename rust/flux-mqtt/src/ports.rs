@@ -93,6 +93,12 @@ pub trait Access: Send + Sync {
 
     /// Whether the principal may subscribe to the filter.
     fn may_subscribe(&self, principal: &Principal, filter: &TopicFilter) -> bool;
+
+    /// The principal's client can be sent messages: it has subscribed to something, or is back
+    /// with a session that had. Called on the connection's thread, no locks held; returns soon.
+    fn subscribed(&self, principal: &Principal) {
+        let _ = principal;
+    }
 }
 
 /// Calls a connection's owner back.

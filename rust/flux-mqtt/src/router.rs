@@ -54,6 +54,16 @@ impl Router {
     /// Call it in order for messages of one source; a session gets them in that order
     /// [MQTT-4.6.0-6].
     pub fn route(&self, message: &Arc<Message>) -> Routed {
+        self.route_where(message, |_| true)
+    }
+
+    /// As [`Router::route`], but only to sessions whose client is connected now: for what must not
+    /// wait in the queue of a client that is away.
+    pub fn route_to_connected(&self, message: &Arc<Message>) -> Routed {
+        self.route_where(message, |session| session.lock().is_attached())
+    }
+
+    fn route_where(&self, message: &Arc<Message>, wanted: impl Fn(&Session) -> bool) -> Routed {
         let Some(index) = self.index(message.tenant) else { return Routed::default() };
         let index = index.read();
         let mut found: SmallVec<[&Subscriber; 8]> = SmallVec::new();
@@ -63,6 +73,10 @@ impl Router {
         }
         let mut routed = Routed::default();
         for matching in found.chunk_by(|a, b| a.session.id == b.session.id) {
+            let unwanted = matching.first().is_some_and(|first| !wanted(&first.session));
+            if unwanted {
+                continue;
+            }
             if let Some(delivered) = self.deliver(message, matching) {
                 routed.matched += 1;
                 routed.dropped += usize::from(!delivered);

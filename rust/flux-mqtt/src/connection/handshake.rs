@@ -65,6 +65,9 @@ pub(super) fn accept(
     broker.counters.connects.one();
     broker.counters.connected.add(1);
     say_connack(connect, &wishes, &open.0, open.1, assigned, limits, context.out)?;
+    if open.1 {
+        broker.access.subscribed(&open.0.principal);
+    }
     Ok(open.0)
 }
 

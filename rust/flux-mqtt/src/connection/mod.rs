@@ -137,14 +137,13 @@ impl Connection {
         let mut consumed = 0;
         if let (Phase::Open(open), false) = (&mut self.phase, input.is_empty()) {
             open.last_heard_ms = ms(now);
-            open.paused = false;
         }
         loop {
             if let Phase::Closing(close, _) = &self.phase {
                 let flow = Flow::Closed(close.clone());
                 return Progress { consumed: input.len(), more: false, flow };
             }
-            if self.has_to_wait(out) {
+            if self.has_to_wait(now, out) {
                 return Progress { consumed, more: false, flow: Flow::Paused };
             }
             let rest = input.get(consumed..).unwrap_or_default();
@@ -175,12 +174,16 @@ impl Connection {
 
     /// Whether input has to wait, for output to be written or for commits. Only the latter, which
     /// is our doing, freezes the keep-alive.
-    fn has_to_wait(&mut self, out: &BytesMut) -> bool {
+    fn has_to_wait(&mut self, now: Received, out: &BytesMut) -> bool {
         let limits = &self.broker.limits;
         let Phase::Open(open) = &mut self.phase else { return false };
         // 5.0 clients know the limit and are cut off when they exceed it
-        open.paused = open.version == Version::V311
-            && open.receipts.len() >= usize::from(limits.inbound_unacknowledged_max);
+        let full = open.version == Version::V311
+            && open.receipts.len() >= usize::from(limits.inbound_unacknowledged_max.max(1));
+        if open.paused && !full {
+            open.last_heard_ms = ms(now); // the pause is no silence of the client's
+        }
+        open.paused = full;
         open.paused || out.len() >= limits.output_bytes_max
     }
 

@@ -40,7 +40,9 @@ impl Open {
             properties: Properties::default(),
             codes: &codes,
         };
-        Packet::Suback(suback).encode(self.version, context.out)
+        Packet::Suback(suback).encode(self.version, context.out)?;
+        context.broker.access.subscribed(&self.principal);
+        Ok(())
     }
 
     fn subscribe(
