@@ -1,5 +1,7 @@
 //! What one peer, or many, cannot do to a server.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod modes;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -8,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use flux_net::{CloseReason, Limits};
+use flux_net::{CloseReason, Limits, NetError};
 
 use modes::{PATIENCE, Seen, read_exactly, read_to_end, run};
 
@@ -315,11 +317,24 @@ fn a_stop_is_bounded_whatever_a_peer_does() {
     let _kept = running.connect_as(b"z");
     let half = running.connect_as(b"k");
     half.shutdown(Shutdown::Write).unwrap();
-    running.wait_counts("output waits", |c| c.buffered_bytes > 0 && c.open == 3);
+    running.wait_counts("output waits", |c| c.buffered_bytes > 0 && c.bytes_in == 3);
     running.wait(|seen| matches!(seen, Seen::Ended(_)).then_some(()));
     running.server.stop().unwrap();
     let counts = running.counts();
     assert_eq!(counts.open, 0);
     assert!(counts.stop_forced >= 2, "{counts:?}");
     assert_eq!((counts.buffered_bytes, counts.paused), (0, 0));
+}
+
+#[test]
+fn a_worker_stuck_in_its_protocol_does_not_hold_up_a_stop_for_ever() {
+    let mut running = run(2, Limits { stop_grace_ms: 0, ..Limits::default() });
+    let _stream = running.connect_as(b"b");
+    running.wait(|seen| matches!(seen, Seen::Bytes(..)).then_some(()));
+    let error = running.server.stop().unwrap_err();
+    assert!(matches!(error, NetError::StopTimedOut { workers: 1, .. }), "{error}");
+    running.server.stop().unwrap();
+    running.shared.promised.store(1, Ordering::SeqCst);
+    // Let go, it ends by itself.
+    running.wait_counts("released", |c| c.open == 0);
 }

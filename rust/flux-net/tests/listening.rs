@@ -1,5 +1,7 @@
 //! Addresses: taken, in use, wrong; and set-ups that cannot work.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod modes;
 
 use std::io::Write;

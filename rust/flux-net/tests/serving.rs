@@ -1,5 +1,7 @@
 //! Bytes in, bytes out, pauses, wakes and ends over real sockets.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod modes;
 
 use std::io::{ErrorKind, Read, Write};

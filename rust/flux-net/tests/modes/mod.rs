@@ -1,5 +1,6 @@
 //! A protocol for tests: the first byte of a connection chooses what it does.
 #![allow(dead_code, unreachable_pub, reason = "each test file includes this and uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -119,13 +120,11 @@ impl WorkerProtocol for ModesWorker {
             // Takes nothing, ever.
             Some(b'k') => {}
             // One packet of 10 bytes, then a pause until the worker is woken.
-            Some(b'p') => {
-                if input.len() >= 10 {
-                    cx.output.extend_from_slice(&input.split_to(10));
-                    self.paused.push(c.id);
-                    self.tell(Seen::Bytes(c.id, 10));
-                    return Verdict::Pause;
-                }
+            Some(b'p') if input.len() >= 10 => {
+                cx.output.extend_from_slice(&input.split_to(10));
+                self.paused.push(c.id);
+                self.tell(Seen::Bytes(c.id, 10));
+                return Verdict::Pause;
             }
             // Answers and closes.
             Some(b'c') => {
@@ -138,6 +137,13 @@ impl WorkerProtocol for ModesWorker {
             Some(b'f') => return self.on_ready(c, cx),
             // Sends more than it may.
             Some(b'o') => cx.output.resize(cx.output.len() + (9 << 20), b'o'),
+            // Blocks its worker, which no protocol may, until the test lets go.
+            Some(b'b') => {
+                self.tell(Seen::Bytes(c.id, 1));
+                while self.shared.promised.load(Ordering::SeqCst) == 0 {
+                    std::thread::yield_now();
+                }
+            }
             Some(b'm') => cx.set_timer(cx.now() + Duration::from_millis(250)),
             _ => {}
         }
