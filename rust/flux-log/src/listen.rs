@@ -10,10 +10,12 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 type Callback<T> = Arc<dyn Fn(&T) + Send + Sync>;
+/// Replaced whole, so that telling needs the lock only to take a reference.
+type List<T> = Mutex<Arc<[(u64, Callback<T>)]>>;
 
 /// Callbacks that take a `T`.
 pub(crate) struct Listeners<T> {
-    list: Arc<Mutex<Arc<[(u64, Callback<T>)]>>>,
+    list: Arc<List<T>>,
     next: AtomicU64,
 }
 
@@ -29,7 +31,7 @@ impl<T: 'static> Listeners<T> {
         let mut list = self.list.lock();
         let added = (id, Arc::new(callback) as Callback<T>);
         *list = list.iter().cloned().chain([added]).collect();
-        let weak: Weak<Mutex<Arc<[(u64, Callback<T>)]>>> = Arc::downgrade(&self.list);
+        let weak: Weak<List<T>> = Arc::downgrade(&self.list);
         Subscription {
             end: Some(Box::new(move || {
                 if let Some(list) = weak.upgrade() {

@@ -60,13 +60,13 @@ impl Reader {
             if self.next > self.shared.committed() {
                 return Ok(None);
             }
-            if let Some(batch) = self.from_memory() {
+            if let Some(batch) = self.read_memory() {
                 return Ok(Some(batch));
             }
             if self.place.is_none() {
                 self.find()?;
             }
-            if let Some(batch) = self.from_file()? {
+            if let Some(batch) = self.read_file()? {
                 return Ok(Some(batch));
             }
         }
@@ -80,7 +80,7 @@ impl Reader {
         wait_committed(&self.shared, self.next, timeout)
     }
 
-    fn from_memory(&mut self) -> Option<Batch> {
+    fn read_memory(&mut self) -> Option<Batch> {
         let batch = self.shared.hot.lock().get(self.next)?;
         self.place = None;
         Counters::add(&self.shared.counters.hot_reads, 1);
@@ -137,7 +137,7 @@ impl Reader {
     }
 
     /// The next frame of the present file; `None` when another place has to be found.
-    fn from_file(&mut self) -> Result<Option<Batch>, LogError> {
+    fn read_file(&mut self) -> Result<Option<Batch>, LogError> {
         let Some(place) = &mut self.place else { return Ok(None) };
         let segment = Arc::clone(&place.segment);
         let last = segment.last();

@@ -97,7 +97,7 @@ pub(crate) fn scan(
 }
 
 fn walk(file: Arc<dyn DiskFile>, header: &SegmentHeader, read_bytes: usize) -> io::Result<Walk> {
-    let limit = file.len()?;
+    let limit = file.length()?;
     let read_bytes = read_bytes.max(1 << 20);
     let mut scanner = FrameScanner::new(file, header.seed(), HEADER_BYTES as u64, read_bytes);
     let mut walk = Walk { mark: header.base.saturating_sub(1), ..Walk::default() };

@@ -230,7 +230,7 @@ impl SnapshotStore {
             return Ok(None);
         };
         // The length is checked against the file before memory is taken for it.
-        let there = file.len().map_err(LogError::io("read", path))?;
+        let there = file.length().map_err(LogError::io("read", path))?;
         if there.checked_sub(HEADER_BYTES as u64) != Some(header.len) {
             return Ok(None);
         }

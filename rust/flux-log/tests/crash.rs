@@ -221,10 +221,13 @@ fn one_disk(seed: u64) -> u64 {
     let mut crashes = 0;
     while crashes < CRASHES_PER_DISK {
         disk.restart();
-        let fate = random.below(5);
-        if fate > 1 {
-            let within = if random.one_in(3) { 12 } else { 150 };
-            disk.crash_after(1 + random.below(within));
+        let most_in_opening = random.one_in(3);
+        let fate = random.below(6);
+        let within = 1 + random.below(if most_in_opening { 12 } else { 150 });
+        match fate {
+            0 => {}
+            1 | 2 => disk.kill_after(within),
+            _ => disk.crash_after(within),
         }
         match Log::open_stepped(options(&disk, &mut random, align)) {
             Ok(log) => {
@@ -233,13 +236,11 @@ fn one_disk(seed: u64) -> u64 {
             }
             Err(error) => assert!(disk.is_down(), "seed {seed}: did not open: {error}"),
         }
-        if fate > 1 {
+        // After the end of the process what it wrote is in the cache still. Opening again makes it
+        // durable before anybody sees it.
+        if fate > 2 {
             crashes += 1;
             disk.crash();
-        } else if fate == 1 && random.one_in(2) {
-            // The process died; what it wrote is in the cache still. Opening again makes it
-            // durable before anybody sees it.
-            disk.restart();
         }
     }
     disk.restart();
@@ -287,11 +288,11 @@ fn committed_records_survive_power_cuts_under_running_threads() {
         let mut model = Model::default();
         for _ in 0..3 {
             disk.restart();
-            disk.crash_after(20 + random.below(400));
             let mut options = options(&disk, &mut random, 4096);
             options.upkeep_interval_ms = 1;
-            let Ok(log) = Log::open(options) else { continue };
+            let log = Log::open(options).unwrap();
             model.check(&log, seed);
+            disk.crash_after(20 + random.below(400));
             for _ in 0..20_000 {
                 append_some(&log, &mut model, &mut random);
                 if disk.is_down() {

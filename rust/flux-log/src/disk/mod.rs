@@ -135,7 +135,7 @@ pub trait DiskFile: Send + Sync {
     ///
     /// # Errors
     /// What the operating system says.
-    fn len(&self) -> io::Result<u64>;
+    fn length(&self) -> io::Result<u64>;
 
     /// Cuts or extends (with zeros) to a length.
     ///

@@ -54,10 +54,21 @@ impl SimDisk {
     /// Cuts the power in the midst of the `changes`-th change from now (1: the next). What of it
     /// survives is decided by [`SimDisk::crash`] or [`SimDisk::restart`], whichever comes first.
     pub fn crash_after(&self, changes: u64) {
-        self.state.lock().changes_left = Some(changes.max(1));
+        let mut state = self.state.lock();
+        state.changes_left = Some(changes.max(1));
+        state.process_only = false;
     }
 
-    /// Power is off.
+    /// Ends the process in the midst of the `changes`-th change from now, as `kill -9` does: from
+    /// then on everything answers with an I/O error, but after [`SimDisk::restart`] all that was
+    /// written is there, synced or not.
+    pub fn kill_after(&self, changes: u64) {
+        let mut state = self.state.lock();
+        state.changes_left = Some(changes.max(1));
+        state.process_only = true;
+    }
+
+    /// Power is off, or the process was ended.
     #[must_use]
     pub fn is_down(&self) -> bool {
         self.state.lock().down
@@ -66,7 +77,9 @@ impl SimDisk {
     /// Power is on again. Files opened before stay dead.
     pub fn restart(&self) {
         let mut state = self.state.lock();
-        if state.down {
+        if state.down && state.process_only {
+            state.kill();
+        } else if state.down {
             state.crash();
         }
         state.down = false;
@@ -272,7 +285,7 @@ impl DiskFile for SimFile {
         self.state().map(drop)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn length(&self) -> io::Result<u64> {
         self.state()?.len(self.inode)
     }
 

@@ -111,8 +111,10 @@ pub(super) struct State {
     pub(super) down: bool,
     /// Grows with each crash; handles of an earlier one are dead.
     pub(super) generation: u64,
-    /// Changes until the power goes.
+    /// Changes until the power goes, or the process.
     pub(super) changes_left: Option<u64>,
+    /// What ends then is the process: what it wrote stays in the cache.
+    pub(super) process_only: bool,
     pub(super) changes: u64,
 }
 
@@ -175,6 +177,7 @@ impl State {
             down: false,
             generation: 0,
             changes_left: None,
+            process_only: false,
             changes: 0,
         }
     }
@@ -339,12 +342,18 @@ impl State {
         flipped
     }
 
-    /// The power goes: decides what of the unsynced survives.
-    pub(super) fn crash(&mut self) {
+    /// The process ends: its files and locks go, what it wrote stays in the cache.
+    pub(super) fn kill(&mut self) {
         self.down = true;
         self.generation += 1;
         self.changes_left = None;
+        self.process_only = false;
         self.locks.clear();
+    }
+
+    /// The power goes: decides what of the unsynced survives.
+    pub(super) fn crash(&mut self) {
+        self.kill();
         self.crash_names();
         let alive: HashSet<u64> = self.durable_names.values().copied().collect();
         self.inodes.retain(|id, _| alive.contains(id));
@@ -393,13 +402,22 @@ impl Inode {
     }
 
     fn tear(&mut self, change: &Change, random: &mut Random, model: CrashModel) {
-        let Change::Bytes { at, bytes } = change else {
-            if random.coin() {
-                change.apply(&mut self.durable);
-            }
-            return;
-        };
         let sector = model.sector_bytes.max(1);
+        let (at, bytes) = match change {
+            Change::Bytes { at, bytes } => (at, bytes),
+            Change::Length(len) => {
+                if random.coin() {
+                    // What lies behind the cut within its sector is overwritten with zeros.
+                    let cut = *len < self.durable.len() && len % sector != 0;
+                    change.apply(&mut self.durable);
+                    if cut && model.spoil_sectors && random.coin() {
+                        self.durable.truncate(len / sector * sector);
+                        self.durable.resize_with(*len, || random.next() as u8);
+                    }
+                }
+                return;
+            }
+        };
         let mut from = *at;
         let end = at + bytes.len();
         while from < end {
