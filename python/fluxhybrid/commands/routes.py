@@ -1,0 +1,53 @@
+"""HTTP: commands to devices."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from fluxhybrid.accounts.routes import SignedIn
+from fluxhybrid.commands.model import CommandAccepted, CommandIn, CommandList, CommandStatus
+from fluxhybrid.commands.service import Commands
+from fluxhybrid.configuration.paging import LIMIT_DEFAULT, Limit
+from fluxhybrid.configuration.parameters import PREFIX, Reference
+from fluxhybrid.engine.notation import Key
+
+__all__ = ["router"]
+
+router = APIRouter(prefix=PREFIX, tags=["commands"])
+
+
+def _commands(request: Request) -> Commands:
+    commands: Commands = request.app.state.commands
+    return commands
+
+
+_Commands = Annotated[Commands, Depends(_commands)]
+
+
+@router.post("/devices/{device}/commands", status_code=202)
+async def send_command(
+    commands: _Commands, session: SignedIn, device: Reference, wanted: CommandIn
+) -> CommandAccepted:
+    """Queue a command for a device; follow it by the id."""
+    return CommandAccepted(id=await commands.send(session.tenant_id, device, wanted))
+
+
+@router.get("/commands")
+async def list_commands(
+    commands: _Commands,
+    session: SignedIn,
+    device: Annotated[Key | None, Query(description="To the device with this key only.")] = None,
+    status: Annotated[CommandStatus | None, Query(description="In this status only.")] = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> CommandList:
+    """List commands, newest first: all that are open, and the last that ended."""
+    return CommandList(items=await commands.list(session.tenant_id, device, status, limit))
+
+
+@router.get("/commands/{command_id}")
+async def get_command(commands: _Commands, session: SignedIn, command_id: UUID) -> dict[str, Any]:
+    """Show a command with its status and reply."""
+    return await commands.get(session.tenant_id, command_id)

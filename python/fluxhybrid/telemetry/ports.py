@@ -1,0 +1,37 @@
+"""What telemetry needs from the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from fluxhybrid.engine.ports import EventStream
+
+__all__ = ["Events", "History"]
+
+
+class History(Protocol):
+    """What was."""
+
+    def latest(self, tenant: int, device_id: str) -> dict[str, Any] | None:
+        """The last values of a device."""
+        ...
+
+    def firings(
+        self,
+        tenant: int,
+        rule_id: str | None = None,
+        device_id: str | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> list[dict[str, Any]]:
+        """Firings, newest first."""
+        ...
+
+
+class Events(Protocol):
+    """What is happening."""
+
+    def events(self, kinds: Sequence[str] | None = None) -> EventStream:
+        """Live events of these kinds, or of all."""
+        ...

@@ -1,0 +1,58 @@
+"""What can be read of telemetry."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from fluxhybrid.configuration.references import find
+from fluxhybrid.configuration.service import Configuration
+from fluxhybrid.telemetry.ports import History
+
+__all__ = ["Telemetry"]
+
+
+class Telemetry:
+    """Last values and firings of a tenant.
+
+    Args:
+        configuration: where devices are looked up.
+        history: where values are.
+    """
+
+    def __init__(self, configuration: Configuration, history: History) -> None:
+        self._configuration = configuration
+        self._history = history
+
+    async def latest(self, tenant_id: int, reference: str) -> dict[str, Any]:
+        """A device's last values.
+
+        Raises:
+            NotFound: there is no such device.
+        """
+        async with self._configuration.read() as transaction:
+            device = await find(transaction.devices, "device", tenant_id, reference)
+        found = self._history.latest(tenant_id, device.key) or {"ts": None, "values": {}}
+        return {**found, "device_id": device.key, "id": device.id}
+
+    async def firings(
+        self,
+        tenant_id: int,
+        *,
+        rule_id: UUID | None,
+        device_id: str | None,
+        cursor: str | None,
+        limit: int,
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """A page of firings, newest first, and where to go on."""
+        found = await asyncio.to_thread(
+            self._history.firings,
+            tenant_id,
+            None if rule_id is None else str(rule_id),
+            device_id,
+            cursor,
+            limit + 1,
+        )
+        items = found[:limit]
+        return items, str(items[-1]["id"]) if len(found) > limit else None
