@@ -154,6 +154,35 @@ fn wakes_of_a_worker_become_one_but_never_none() {
 }
 
 #[test]
+fn one_wake_answers_many_connections() {
+    let running = run(1, Limits::default());
+    let mut streams: Vec<_> = (0..300).map(|_| running.connect_as(b"w")).collect();
+    let gone = running.connect_as(b"w");
+    let panicking = running.connect_as(b"v");
+    running.wait_counts("all wait", |c| c.bytes_in == 302);
+    drop(gone);
+    running.wait_counts("one has gone", |c| c.open == 301);
+    running.server.wakers()[0].wake();
+    for stream in &mut streams {
+        assert_eq!(read_to_end(stream), b"done");
+    }
+    drop((streams, panicking));
+    running.wait_counts("all closed", |c| c.open == 0);
+    let counts = running.counts();
+    assert_eq!(
+        (counts.closed(CloseReason::Protocol), counts.closed(CloseReason::Panicked)),
+        (300, 1)
+    );
+    let found: Vec<bool> = running
+        .seen
+        .try_iter()
+        .filter_map(|seen| if let Seen::Visited(found) = seen { Some(found) } else { None })
+        .collect();
+    assert_eq!(found.len(), 302);
+    assert_eq!(found.iter().filter(|found| !**found).count(), 1);
+}
+
+#[test]
 fn a_handle_of_a_closed_connection_does_no_harm() {
     let running = run(1, Limits::default());
     drop(running.connect_as(b"e"));

@@ -28,6 +28,7 @@ pub enum Seen {
     Ended(ConnectionId),
     Closed(ConnectionId, CloseReason),
     Woken(usize),
+    Visited(bool),
 }
 
 /// The modes' settings and counts.
@@ -52,6 +53,8 @@ pub struct ModesWorker {
     seen: Sender<Seen>,
     waker: WorkerWaker,
     paused: Vec<ConnectionId>,
+    /// Connections in mode `w` or `v`, answered when the worker is woken.
+    waiting: Vec<ConnectionId>,
 }
 
 pub struct Connection {
@@ -63,7 +66,7 @@ impl Protocol for Modes {
     type Worker = ModesWorker;
     fn worker(&self, waker: WorkerWaker) -> ModesWorker {
         let (shared, seen) = (self.shared.clone(), self.seen.clone());
-        ModesWorker { shared, seen, waker, paused: Vec::new() }
+        ModesWorker { shared, seen, waker, paused: Vec::new(), waiting: Vec::new() }
     }
 }
 
@@ -125,6 +128,11 @@ impl WorkerProtocol for ModesWorker {
                 self.paused.push(c.id);
                 self.tell(Seen::Bytes(c.id, 10));
                 return Verdict::Pause;
+            }
+            // Answered, and closed (`v`: by a panic), when the worker is woken.
+            Some(b'w' | b'v') => {
+                self.waiting.push(c.id);
+                self.tell(Seen::Bytes(c.id, 1));
             }
             // Answers and closes.
             Some(b'c') => {
@@ -207,6 +215,16 @@ impl WorkerProtocol for ModesWorker {
     fn on_wake(&mut self, io: &mut WorkerIo<'_, Connection>) {
         for id in self.paused.drain(..) {
             io.resume(id);
+        }
+        for id in self.waiting.drain(..) {
+            let found = io.visit(id, |connection, cx| {
+                assert_ne!(connection.mode, Some(b'v'), "as asked");
+                cx.output.extend_from_slice(b"done");
+                Verdict::Close
+            });
+            let again = io.visit(id, |_, _| panic!("visited after its close"));
+            assert!(!again);
+            let _ = self.seen.send(Seen::Visited(found));
         }
         self.tell(Seen::Woken(self.waker.worker()));
     }
