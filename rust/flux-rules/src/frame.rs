@@ -1,0 +1,235 @@
+//! The evaluation that is going on in this thread.
+//!
+//! Owns what the language's callbacks and our functions write to while a script runs: counts, the
+//! clock, effects and log lines. One script runs at a time in a thread, and none starts another,
+//! so a thread-local holds it; that keeps engines free of locks and evaluations apart.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rhai::{Dynamic, Map};
+
+use crate::error::LimitKind;
+use crate::{Effect, Evaluation, Limits, LogLevel, LogLine};
+
+thread_local! {
+    /// Operations so far. Counted here, because the language forgets those inside callbacks of
+    /// its own functions (`map`, `filter`, …).
+    static OPERATIONS: Cell<u64> = const { Cell::new(0) };
+    /// At how many operations to look at the limits next.
+    static NEXT_LOOK: Cell<u64> = const { Cell::new(0) };
+    static FRAME: RefCell<Frame> = const { RefCell::new(Frame::IDLE) };
+}
+
+/// What a script may do while it runs.
+pub(crate) struct Allowance {
+    pub(crate) operations_max: u64,
+    /// Which limit `operations_max` is.
+    pub(crate) operations_limit: LimitKind,
+    /// Read the clock at once: the script calls functions or loops.
+    pub(crate) timed: bool,
+}
+
+/// What scripts see inside their own functions, where the scope does not reach.
+#[derive(Default)]
+pub(crate) struct Globals {
+    pub(crate) message: Dynamic,
+    pub(crate) env: Dynamic,
+    /// Names of functions of the script, which a bare name may mean.
+    pub(crate) functions: Option<Arc<[Box<str>]>>,
+}
+
+struct Frame {
+    effects: Vec<Effect>,
+    logs: Vec<LogLine>,
+    logs_dropped: u64,
+    effects_max: usize,
+    log_lines_max: usize,
+    log_line_bytes_max: usize,
+    operations_max: u64,
+    operations_limit: LimitKind,
+    deadline: Duration,
+    started: Option<Instant>,
+    stopped: Option<LimitKind>,
+    globals: Globals,
+}
+
+impl Frame {
+    const IDLE: Self = Self {
+        effects: Vec::new(),
+        logs: Vec::new(),
+        logs_dropped: 0,
+        effects_max: 0,
+        log_lines_max: 0,
+        log_line_bytes_max: 0,
+        operations_max: 0,
+        operations_limit: LimitKind::Operations,
+        deadline: Duration::ZERO,
+        started: None,
+        stopped: None,
+        globals: Globals { message: Dynamic::UNIT, env: Dynamic::UNIT, functions: None },
+    };
+}
+
+/// Begins an evaluation, writing into the buffers of `into`, which were cleared.
+pub(crate) fn begin(
+    limits: &Limits,
+    allowance: &Allowance,
+    globals: Option<Globals>,
+    into: &mut Evaluation,
+) {
+    OPERATIONS.set(0);
+    NEXT_LOOK.set(Limits::OPERATIONS_PER_CLOCK_READING.min(allowance.operations_max));
+    FRAME.with_borrow_mut(|frame| {
+        frame.effects = std::mem::take(&mut into.effects);
+        frame.logs = std::mem::take(&mut into.logs);
+        frame.logs_dropped = 0;
+        frame.effects_max = limits.effects_per_evaluation_max;
+        frame.log_lines_max = limits.log_lines_max;
+        frame.log_line_bytes_max = limits.log_line_bytes_max;
+        frame.operations_max = allowance.operations_max;
+        frame.operations_limit = allowance.operations_limit;
+        frame.deadline = limits.deadline;
+        frame.started = allowance.timed.then(Instant::now);
+        frame.stopped = None;
+        frame.globals = globals.unwrap_or_default();
+    });
+}
+
+/// Nanoseconds one operation is taken to cost where no clock was read; measured 20 to 40.
+const OPERATION_NS: u64 = 40;
+
+/// Ends the evaluation: hands the buffers back and says which limit stopped it, if one did.
+pub(crate) fn end(into: &mut Evaluation) -> Option<LimitKind> {
+    into.operations = OPERATIONS.get();
+    FRAME.with_borrow_mut(|frame| {
+        into.effects = std::mem::take(&mut frame.effects);
+        into.logs = std::mem::take(&mut frame.logs);
+        into.logs_dropped = frame.logs_dropped;
+        into.busy_ns = match frame.started.take() {
+            Some(started) => u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            None => into.operations * OPERATION_NS,
+        };
+        frame.globals = Globals::default();
+        frame.stopped.take()
+    })
+}
+
+/// Called by the language for every operation; says which limit is reached.
+#[inline]
+pub(crate) fn on_operation() -> Option<LimitKind> {
+    let operations = OPERATIONS.get() + 1;
+    OPERATIONS.set(operations);
+    if operations < NEXT_LOOK.get() { None } else { look(operations) }
+}
+
+#[cold]
+fn look(operations: u64) -> Option<LimitKind> {
+    FRAME.with_borrow_mut(|frame| {
+        if frame.stopped.is_none() {
+            frame.stopped = if operations > frame.operations_max {
+                Some(frame.operations_limit)
+            } else if frame.started.get_or_insert_with(Instant::now).elapsed() >= frame.deadline {
+                Some(LimitKind::Deadline)
+            } else {
+                None
+            };
+        }
+        // Once stopped, every further operation is refused: functions of the language swallow
+        // errors of their callbacks.
+        let next = if frame.stopped.is_some() {
+            0
+        } else {
+            let next = operations + Limits::OPERATIONS_PER_CLOCK_READING;
+            next.min(frame.operations_max.saturating_add(1))
+        };
+        NEXT_LOOK.set(next);
+        frame.stopped
+    })
+}
+
+/// Stops the script at a limit that is not one of operations.
+pub(crate) fn stop(limit: LimitKind) {
+    NEXT_LOOK.set(0);
+    FRAME.with_borrow_mut(|frame| {
+        frame.stopped.get_or_insert(limit);
+    });
+}
+
+/// Takes an effect; says which limit stands against it.
+pub(crate) fn push_effect(effect: Effect) -> Result<(), LimitKind> {
+    let full = FRAME.with_borrow_mut(|frame| {
+        let full = frame.effects.len() >= frame.effects_max;
+        if !full {
+            frame.effects.push(effect);
+        }
+        full
+    });
+    if full {
+        stop(LimitKind::Effects);
+        return Err(LimitKind::Effects);
+    }
+    Ok(())
+}
+
+/// Takes a log line, cut to its limit; beyond the count of lines it is counted only.
+pub(crate) fn push_log(level: LogLevel, text: &str) {
+    FRAME.with_borrow_mut(|frame| {
+        if frame.logs.len() >= frame.log_lines_max {
+            frame.logs_dropped += 1;
+            return;
+        }
+        frame.logs.push(LogLine { level, text: cut(text, frame.log_line_bytes_max) });
+    });
+}
+
+fn cut(text: &str, bytes_max: usize) -> String {
+    const MARK: &str = "…";
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let kept = text.floor_char_boundary(bytes_max.saturating_sub(MARK.len()));
+    let mut line = text.get(..kept).unwrap_or_default().to_owned();
+    if bytes_max >= MARK.len() {
+        line.push_str(MARK);
+    }
+    line
+}
+
+/// The value of a name inside a function of the script.
+pub(crate) fn global(name: &str) -> Option<Dynamic> {
+    FRAME.with_borrow(|frame| match name {
+        "msg" => Some(frame.globals.message.flatten_clone()),
+        "env" => Some(frame.globals.env.flatten_clone()),
+        _ => message_value(&frame.globals.message, name),
+    })
+}
+
+/// Whether the running script defines a function of that name.
+pub(crate) fn is_function(name: &str) -> bool {
+    FRAME.with_borrow(|frame| match &frame.globals.functions {
+        Some(functions) => functions.iter().any(|known| **known == *name),
+        None => false,
+    })
+}
+
+/// `msg.values.<name>` of a message map.
+pub(crate) fn message_value(message: &Dynamic, name: &str) -> Option<Dynamic> {
+    let message = message.read_lock::<Map>()?;
+    let values = message.get("values")?.read_lock::<Map>()?;
+    values.get(name).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_cut_at_a_character() {
+        assert_eq!(cut("abcdef", 6), "abcdef");
+        assert_eq!(cut("abcdefg", 6), "abc…");
+        assert_eq!(cut("äöü", 5), "ä…");
+        assert_eq!(cut("abc", 2), "ab".get(..0).unwrap_or_default());
+    }
+}
