@@ -56,6 +56,13 @@ impl Broker {
         &self.sessions
     }
 
+    /// Rights have changed: ends subscriptions that are no longer allowed and tells how many.
+    /// Publishing is checked anew by itself, with [`Access::revision`]; principals that were
+    /// removed or disabled are for [`Sessions::disconnect_principal`].
+    pub fn rights_changed(&self) -> usize {
+        self.sessions.revoke_subscriptions(&*self.access)
+    }
+
     /// Publishes wills that are due and ends sessions that expired, a bounded number of them.
     /// Returns when to call again, in monotonic milliseconds.
     pub fn tick(&self, now: Received, inbound: &mut Vec<Inbound>) -> Option<u64> {

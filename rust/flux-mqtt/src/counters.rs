@@ -45,10 +45,14 @@ impl Gauge {
         self.0.fetch_sub(count, Relaxed);
     }
 
-    /// Adds unless the sum would be above `max`; tells whether it did.
+    /// Adds unless the sum would be above `max`; tells whether it did. Others who add at the same
+    /// time may be refused for a moment though there is room, never the other way round.
     pub(crate) fn try_add(&self, count: usize, max: usize) -> bool {
-        let add = |now: usize| now.checked_add(count).filter(|sum| *sum <= max);
-        self.0.fetch_update(Relaxed, Relaxed, add).is_ok()
+        let sum = self.0.fetch_add(count, Relaxed).saturating_add(count);
+        if sum > max {
+            self.sub(count);
+        }
+        sum <= max
     }
 }
 
@@ -199,9 +203,5 @@ impl Counters {
 
     pub(crate) fn publish_in(&self, qos: Qos) {
         self.publishes_in[qos as usize].one();
-    }
-
-    pub(crate) fn publish_out(&self, qos: Qos) {
-        self.publishes_out[qos as usize].one();
     }
 }

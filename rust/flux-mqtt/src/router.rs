@@ -14,7 +14,8 @@ use smallvec::SmallVec;
 use crate::codec::{Reason, SubscribeOptions};
 use crate::counters::Counters;
 use crate::limits::Limits;
-use crate::session::{Delivery, Held, Session, SubscriptionIds};
+use crate::ports::{Access, Principal};
+use crate::session::{Delivery, Held, Session, SubscriptionIds, queued_bytes};
 
 /// What hangs in the index for one subscription.
 #[derive(Clone)]
@@ -64,7 +65,10 @@ impl Router {
     }
 
     fn route_where(&self, message: &Arc<Message>, wanted: impl Fn(&Session) -> bool) -> Routed {
-        let Some(index) = self.index(message.tenant) else { return Routed::default() };
+        // the guard rather than a clone of the index: a count shared by all threads would be
+        // fought over for each message
+        let tenants = self.tenants.read();
+        let Some(index) = tenants.get(&message.tenant) else { return Routed::default() };
         let index = index.read();
         let mut found: SmallVec<[&Subscriber; 8]> = SmallVec::new();
         index.visit(&message.topic, |subscriber| found.push(subscriber));
@@ -72,12 +76,13 @@ impl Router {
             found.sort_unstable_by_key(|subscriber| subscriber.session.id);
         }
         let mut routed = Routed::default();
+        let bytes = queued_bytes(message);
         for matching in found.chunk_by(|a, b| a.session.id == b.session.id) {
             let unwanted = matching.first().is_some_and(|first| !wanted(&first.session));
             if unwanted {
                 continue;
             }
-            if let Some(delivered) = self.deliver(message, matching) {
+            if let Some(delivered) = self.deliver(message, bytes, matching) {
                 routed.matched += 1;
                 routed.dropped += usize::from(!delivered);
             }
@@ -87,7 +92,12 @@ impl Router {
 
     /// Offers the message to one session, all of whose matching subscriptions are given. `None`
     /// when all of them are No Local and the message is the session's own.
-    fn deliver(&self, message: &Arc<Message>, matching: &[&Subscriber]) -> Option<bool> {
+    fn deliver(
+        &self,
+        message: &Arc<Message>,
+        bytes: usize,
+        matching: &[&Subscriber],
+    ) -> Option<bool> {
         let session = &matching.first()?.session;
         let no_local = matching.iter().any(|subscriber| subscriber.options.no_local);
         let own = no_local && session.lock().source == message.source; // [MQTT-3.8.3-3]
@@ -96,6 +106,7 @@ impl Router {
             qos: flux_types::Qos::AtMostOnce,
             retain: false,
             subscription_ids: SubscriptionIds::new(),
+            bytes,
         };
         let mut any = false;
         for subscriber in matching.iter().filter(|s| !(own && s.options.no_local)) {
@@ -176,6 +187,33 @@ impl Router {
         index.retain(filter, |subscriber| subscriber.session.id != session.id);
         self.counters.subscriptions.sub(1);
         true
+    }
+
+    /// Ends the subscriptions of a session that its principal may no longer have; tells how many.
+    pub(crate) fn revoke(&self, session: &Arc<Session>, access: &dyn Access) -> usize {
+        let Some(index) = self.index(session.key.tenant) else { return 0 };
+        let (principal, filters) = {
+            let state = session.lock();
+            let filters: Vec<_> = state.subscriptions.iter().map(|h| h.filter.clone()).collect();
+            let principal = Principal {
+                tenant: session.key.tenant,
+                id: Arc::clone(&state.owner),
+                source: state.source.clone(),
+            };
+            (principal, filters)
+        };
+        let mut revoked = 0;
+        for filter in filters.iter().filter(|filter| !access.may_subscribe(&principal, filter)) {
+            let mut index = index.write();
+            let mut state = session.lock();
+            let Ok(at) = state.find(filter) else { continue };
+            state.subscriptions.remove(at);
+            drop(state);
+            index.retain(filter, |known| known.session.id != session.id);
+            self.counters.subscriptions.sub(1);
+            revoked += 1;
+        }
+        revoked
     }
 
     /// Takes the subscriptions of a session that ended out of the index.

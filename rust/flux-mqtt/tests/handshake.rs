@@ -364,3 +364,26 @@ fn the_server_says_why_it_closes() {
     assert!(sessions.disconnect(tenant, "c", Reason::ADMINISTRATIVE_ACTION));
     assert!(!sessions.disconnect(tenant, "nobody", Reason::ADMINISTRATIVE_ACTION));
 }
+
+#[test]
+fn a_malformed_connect_is_answered_in_the_version_it_names() {
+    let site = site();
+    let mut client = site.client(V5);
+    let reserved_flag = [0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 5, 3, 0, 0, 0, 0, 0];
+    assert_eq!(refused(&client.bytes(&reserved_flag)), Reason::MALFORMED_PACKET, "[MQTT-3.1.2-3]");
+    assert_eq!(code(&client.take()), 0x81);
+    let mut old = site.client(V3);
+    old.bytes(&[0x10, 12, 0, 4, b'M', b'Q', b'T', b'T', 4, 3, 0, 0, 0, 0]);
+    assert!(old.take().is_empty(), "3.1.1 has no return code for it");
+}
+
+#[test]
+fn a_client_that_takes_no_connack_is_not_connected() {
+    let site = site();
+    let mut client = site.client(V5);
+    let properties = &[Property::MaximumPacketSize(20)];
+    client.connect(&Hello { properties, ..Hello::default() });
+    assert_eq!(code(&client.take()), 0x95, "[MQTT-3.1.2-24]");
+    assert_eq!(site.broker.counters().sessions.get(), 0);
+    assert_eq!(site.broker.counters().connected.get(), 0);
+}

@@ -320,3 +320,17 @@ proptest! {
         prop_assert_eq!(counters.queued_bytes.get(), 0);
     }
 }
+
+#[test]
+fn subscriptions_end_when_the_right_to_them_does() {
+    let site = site();
+    let mut client = site.connected(V5, "c");
+    client.subscribe(&[("a", 1), ("b", 1)]);
+    site.rights.forbid("a");
+    assert_eq!(site.broker.rights_changed(), 1);
+    site.say("a", "x", QOS_1);
+    site.say("b", "y", QOS_1);
+    assert_eq!(client.messages(), ["b=y"]);
+    assert_eq!(site.broker.counters().subscriptions.get(), 1);
+    assert_eq!(site.broker.rights_changed(), 0);
+}

@@ -52,6 +52,17 @@ const PASSWORD: u8 = 0x40;
 const USERNAME: u8 = 0x80;
 
 impl<'a> Connect<'a> {
+    /// The version a CONNECT names, even if the rest of it is malformed, so that the refusal can be
+    /// told in it.
+    #[must_use]
+    pub fn version_of(body: &[u8]) -> Option<Version> {
+        match body.strip_prefix(b"\0\x04MQTT")?.first()? {
+            4 => Some(Version::V311),
+            5 => Some(Version::V5),
+            _ => None,
+        }
+    }
+
     pub(super) fn read(body: &mut Reader<'a>) -> Result<Self, Error> {
         if body.binary()? != b"MQTT" {
             return Err(malformed("MQTT-3.1.2-1", "the protocol name is not `MQTT`"));

@@ -9,6 +9,14 @@ use crate::counters::{Counters, DropReason};
 use crate::error::Error;
 use crate::session::{Delivery, Next, State};
 
+/// What one round of delivery did, counted once at its end: counters are shared by all threads.
+#[derive(Default)]
+struct Round {
+    sent: [u64; 2],
+    resent: u64,
+    left_bytes: usize,
+}
+
 impl Open {
     /// Writes deliveries until nothing is left, the window is full or the output is. Tells whether
     /// it was the output.
@@ -19,30 +27,49 @@ impl Open {
         out: &mut BytesMut,
     ) -> Result<bool, Error> {
         let mut state = self.session.lock();
-        if let (true, Some(reason)) = (state.belongs_to(self.generation), state.cut_off) {
-            return Err(match reason {
-                Reason::QUOTA_EXCEEDED => Error::QueueOverflow,
-                reason => Error::ClosedByServer(reason),
-            });
-        }
         if !state.belongs_to(self.generation) {
             return Err(Error::SessionTakenOver); // [MQTT-3.1.4-3]
         }
+        match state.cut_off {
+            None => {}
+            Some(Reason::QUOTA_EXCEEDED) => return Err(Error::QueueOverflow),
+            Some(reason) => return Err(Error::ClosedByServer(reason)),
+        }
+        let mut round = Round::default();
+        let more = self.deliver_round(&mut state, broker, now_ms, out, &mut round);
+        drop(state);
+        let counters = &broker.counters;
+        counters.queued_bytes.sub(round.left_bytes);
+        counters.publishes_resent.add(round.resent);
+        for (counter, sent) in counters.publishes_out.iter().zip(round.sent) {
+            counter.add(sent);
+        }
+        Ok(more)
+    }
+
+    fn deliver_round(
+        &self,
+        state: &mut State,
+        broker: &Broker,
+        now_ms: u64,
+        out: &mut BytesMut,
+        round: &mut Round,
+    ) -> bool {
+        let counters = &broker.counters;
         loop {
             // whoever is left with something to send stays dirty: an acknowledgement or written
             // output brings the connection back here without being woken for every message
-            if out.len() >= broker.limits.output_bytes_max {
-                return Ok(!matches!(state.outbox.next(self.window), Next::Empty));
+            let next = state.outbox.next(self.window);
+            if out.len() >= broker.limits.output_bytes_max && next != Next::Empty {
+                return true;
             }
-            match state.outbox.next(self.window) {
-                Next::Resend(index) => {
-                    self.resend(&mut state, index, now_ms, &broker.counters, out);
-                }
-                Next::Send => self.send_first(&mut state, now_ms, &broker.counters, out),
-                Next::WindowFull => return Ok(false),
+            match next {
+                Next::Resend(at) => self.resend(state, at, now_ms, counters, out, round),
+                Next::Send => self.send_first(state, now_ms, counters, out, round),
+                Next::WindowFull => return false,
                 Next::Empty => {
                     state.served();
-                    return Ok(false);
+                    return false;
                 }
             }
         }
@@ -57,12 +84,13 @@ impl Open {
         now_ms: u64,
         counters: &Counters,
         out: &mut BytesMut,
+        round: &mut Round,
     ) {
         let Some((delivery, id)) = state.outbox.slot(index) else { return };
         // its delivery has begun: it is finished even if the interval passed meanwhile
         let left = delivery.expiry_left_s(now_ms).unwrap_or(Some(0));
         if self.write(delivery, Some(id), true, left, out) {
-            counters.publishes_resent.one();
+            round.resent += 1;
             state.outbox.resent();
         } else {
             counters.drop_one(DropReason::TooLargeForClient);
@@ -70,22 +98,29 @@ impl Open {
         }
     }
 
-    fn send_first(&self, state: &mut State, now_ms: u64, counters: &Counters, out: &mut BytesMut) {
+    fn send_first(
+        &self,
+        state: &mut State,
+        now_ms: u64,
+        counters: &Counters,
+        out: &mut BytesMut,
+        round: &mut Round,
+    ) {
         let Some((delivery, id)) = state.outbox.front() else { return };
-        let sent = match delivery.expiry_left_s(now_ms) {
-            Err(_) => Err(DropReason::Expired),
-            Ok(left) if self.write(delivery, id, false, left, out) => Ok(delivery.qos),
-            Ok(_) => Err(DropReason::TooLargeForClient),
+        round.left_bytes += delivery.bytes;
+        let dropped = match delivery.expiry_left_s(now_ms) {
+            Err(_) => Some(DropReason::Expired),
+            Ok(left) if self.write(delivery, id, false, left, out) => None,
+            Ok(_) => Some(DropReason::TooLargeForClient),
         };
-        match sent {
-            Ok(qos) => {
-                counters.publish_out(qos);
-                counters.queued_bytes.sub(state.outbox.sent());
+        match dropped {
+            None => {
+                round.sent[usize::from(id.is_some())] += 1;
+                state.outbox.sent();
             }
-            Err(reason) => {
+            Some(reason) => {
                 counters.drop_one(reason);
-                let freed = state.outbox.pop().map_or(0, |delivery| delivery.bytes());
-                counters.queued_bytes.sub(freed);
+                state.outbox.pop();
             }
         }
     }

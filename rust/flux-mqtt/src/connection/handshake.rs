@@ -48,69 +48,67 @@ pub(super) fn accept(
         Some(will) => Some(hold_will(will, version, &principal, context)?),
         None => None,
     };
-    let granted_expiry_s = broker.sessions.granted_expiry_s(wishes.expiry_s);
+    let granted = Granted {
+        expiry_s: broker.sessions.granted_expiry_s(wishes.expiry_s),
+        keep_alive_s: granted_keep_alive_s(connect, limits),
+    };
+    let assigned = assigned.then(|| Arc::clone(&client_id));
+    let told = told_in_connack(connect, &wishes, &granted, assigned.as_deref(), limits)?;
+    let connack_len = 16 + told.as_properties().as_bytes().len();
+    if connack_len > wishes.packet_bytes_max {
+        let what = "the client's maximum packet size leaves no room for CONNACK";
+        return Err(refused(Reason::PACKET_TOO_LARGE, what)); // [MQTT-3.1.2-24]
+    }
     let attach = Attach {
         key: SessionKey { tenant: principal.tenant, client_id },
         owner: Arc::clone(&principal.id),
         source: principal.source.clone(),
         clean_start: connect.clean_start,
-        expiry_s: granted_expiry_s,
+        expiry_s: granted.expiry_s,
         waker: Arc::clone(waker),
     };
-    let attached = broker
+    let Attached { session, generation, present } = broker
         .sessions
         .attach(attach, context.now, context.inbound)
         .map_err(|reason| refused(reason, "no session can be had under this identifier"))?;
-    let open = open(connect, &wishes, granted_expiry_s, principal, will, attached, context);
     broker.counters.connects.one();
     broker.counters.connected.add(1);
-    say_connack(connect, &wishes, &open.0, open.1, assigned, limits, context.out)?;
-    if open.1 {
-        broker.access.subscribed(&open.0.principal);
-    }
-    Ok(open.0)
-}
-
-fn open(
-    connect: &Connect<'_>,
-    wishes: &Wishes,
-    expiry_s: u32,
-    principal: Principal,
-    will: Option<HeldWill>,
-    attached: Attached,
-    context: &Context<'_>,
-) -> (Open, bool) {
-    let limits = &context.broker.limits;
-    let keep_alive_s = match connect.version {
-        Version::V5 => granted_keep_alive_s(connect.keep_alive_s, limits),
-        Version::V311 => connect.keep_alive_s,
-    };
-    let open = Open {
-        version: connect.version,
+    let properties = told.as_properties();
+    let connack = Connack { session_present: present, code: 0, properties };
+    Packet::Connack(connack).encode(version, context.out)?;
+    Ok(Open {
+        version,
         principal,
-        session: attached.session,
-        generation: attached.generation,
-        keep_alive_s,
+        session,
+        generation,
+        keep_alive_s: granted.keep_alive_s,
         last_heard_ms: ms(context.now),
         paused: false,
         window: wishes.receive_max.min(limits.inflight_max).max(1),
         client_packet_bytes_max: wishes.packet_bytes_max,
-        expiry_s,
+        expiry_s: granted.expiry_s,
         will,
         receipts: Receipts::default(),
         topics: TopicCache::default(),
         aliases: Vec::new(),
-        deliver: attached.present,
-    };
-    (open, attached.present)
+        deliver: present,
+    })
 }
 
-/// The keep-alive that a 5.0 client is to use [MQTT-3.1.2-21].
-fn granted_keep_alive_s(asked_s: u16, limits: &Limits) -> u16 {
-    match asked_s {
-        0 if limits.keep_alive_s_max == u16::MAX => 0,
-        0 => limits.keep_alive_s_max,
-        asked_s => asked_s.min(limits.keep_alive_s_max),
+/// What the client gets of what it asked for.
+struct Granted {
+    expiry_s: u32,
+    keep_alive_s: u16,
+}
+
+/// The keep-alive that the client is to use; only 5.0 clients can be told another one
+/// [MQTT-3.1.2-21].
+fn granted_keep_alive_s(connect: &Connect<'_>, limits: &Limits) -> u16 {
+    match (connect.version, connect.keep_alive_s) {
+        (Version::V311, asked_s) => asked_s,
+        (Version::V5, 0) if limits.keep_alive_s_max == u16::MAX => 0,
+        (Version::V5, 0) => limits.keep_alive_s_max,
+        (Version::V5, asked_s) => asked_s.min(limits.keep_alive_s_max),
     }
 }
 
@@ -204,40 +202,37 @@ fn hold_will(
     Ok(HeldWill { message: Box::new(message), delay_s: delay_s.unwrap_or(0) })
 }
 
-/// Writes CONNACK and, to 5.0 clients, everything that is not as they may assume (section 3.2.2.3).
-fn say_connack(
+/// Everything that is not as a 5.0 client may assume (section 3.2.2.3); nothing in 3.1.1.
+fn told_in_connack(
     connect: &Connect<'_>,
     wishes: &Wishes,
-    open: &Open,
-    session_present: bool,
-    assigned: bool,
+    granted: &Granted,
+    assigned: Option<&str>,
     limits: &Limits,
-    out: &mut BytesMut,
-) -> Result<(), Error> {
-    if open.version == Version::V311 {
-        return Packet::Connack(connack(session_present, 0)).encode(open.version, out);
-    }
+) -> Result<PropertyBuf, Error> {
     let mut told = PropertyBuf::default();
-    if open.expiry_s != wishes.expiry_s {
-        told.push(&Property::SessionExpiryInterval(open.expiry_s))?;
+    if connect.version == Version::V311 {
+        return Ok(told);
+    }
+    if granted.expiry_s != wishes.expiry_s {
+        told.push(&Property::SessionExpiryInterval(granted.expiry_s))?;
     }
     told.push(&Property::ReceiveMaximum(limits.inbound_unacknowledged_max.max(1)))?;
     told.push(&Property::MaximumQos(true))?; // 1 [MQTT-3.2.2-9]
     told.push(&Property::RetainAvailable(false))?;
     let packet_bytes_max = u32::try_from(limits.packet_bytes_max).unwrap_or(u32::MAX);
     told.push(&Property::MaximumPacketSize(packet_bytes_max.max(1)))?;
-    if assigned {
-        told.push(&Property::AssignedClientIdentifier(&open.session.key.client_id))?; // [MQTT-3.2.2-16]
+    if let Some(client_id) = assigned {
+        told.push(&Property::AssignedClientIdentifier(client_id))?; // [MQTT-3.2.2-16]
     }
     if limits.topic_aliases_max > 0 {
         told.push(&Property::TopicAliasMaximum(limits.topic_aliases_max))?;
     }
     told.push(&Property::SharedSubscriptionAvailable(false))?;
-    if open.keep_alive_s != connect.keep_alive_s {
-        told.push(&Property::ServerKeepAlive(open.keep_alive_s))?;
+    if granted.keep_alive_s != connect.keep_alive_s {
+        told.push(&Property::ServerKeepAlive(granted.keep_alive_s))?;
     }
-    let properties = told.as_properties();
-    Packet::Connack(Connack { session_present, code: 0, properties }).encode(open.version, out)
+    Ok(told)
 }
 
 /// Writes the CONNACK that refuses, where there is one to write.

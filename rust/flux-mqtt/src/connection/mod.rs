@@ -18,8 +18,8 @@ use flux_types::{Received, Topic};
 
 use crate::broker::Broker;
 use crate::codec::{
-    Ack, Connack, Disconnect, Frame, Packet, PacketId, Properties, Property, PropertyBuf, Reason,
-    Version, frame,
+    Ack, Connack, Connect, Disconnect, Frame, Packet, PacketId, Properties, Property, PropertyBuf,
+    Reason, Version, frame,
 };
 use crate::error::{Error, protocol};
 use crate::ms;
@@ -201,9 +201,9 @@ impl Connection {
         out: &mut BytesMut,
         inbound: &mut Vec<Inbound>,
     ) -> Result<Step, Error> {
-        let broker = Arc::clone(&self.broker);
-        let mut context = Context { broker: &broker, now, out, inbound };
-        match &mut self.phase {
+        let Self { broker, waker, peer, phase } = self;
+        let mut context = Context { broker: &**broker, now, out, inbound };
+        match phase {
             Phase::Open(open) => {
                 let packet = Packet::decode(open.version, frame)?;
                 open.on_packet(&packet, &mut context)
@@ -212,12 +212,12 @@ impl Connection {
                 if frame.first >> 4 != 1 {
                     return Err(protocol("MQTT-3.1.0-1", "the first packet is not CONNECT"));
                 }
+                *version = Connect::version_of(frame.body);
                 let Packet::Connect(connect) = Packet::decode(Version::V5, frame)? else {
                     return Err(protocol("MQTT-3.1.0-1", "the first packet is not CONNECT"));
                 };
-                *version = Some(connect.version);
-                let open = handshake::accept(&connect, self.peer, &self.waker, &mut context)?;
-                self.phase = Phase::Open(Box::new(open));
+                let open = handshake::accept(&connect, *peer, waker, &mut context)?;
+                *phase = Phase::Open(Box::new(open));
                 Ok(Step::GoOn)
             }
             Phase::Closing(..) => Ok(Step::GoOn),
@@ -400,7 +400,7 @@ impl Open {
             Packet::Puback(ack) => self.on_puback(ack, context),
             Packet::Subscribe(subscribe) => self.on_subscribe(subscribe, context)?,
             Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(unsubscribe, context)?,
-            Packet::Pingreq => Packet::Pingresp.encode(self.version, context.out)?, // [MQTT-3.12.4-1]
+            Packet::Pingreq => self.reply(&Packet::Pingresp, context.out)?, // [MQTT-3.12.4-1]
             Packet::Disconnect(disconnect) => {
                 self.on_disconnect(disconnect, context)?;
                 return Ok(Step::Leave);
@@ -433,7 +433,17 @@ impl Open {
             return Ok(()); // the sender has given up already (section 4.3.3)
         }
         let unknown = Ack::new(ack.packet_id, Reason::PACKET_IDENTIFIER_NOT_FOUND);
-        answer(unknown).encode(self.version, context.out)
+        self.reply(&answer(unknown), context.out)
+    }
+
+    /// Writes an answer, unless it is larger than the client takes [MQTT-3.1.2-24].
+    fn reply(&self, packet: &Packet<'_>, out: &mut BytesMut) -> Result<(), Error> {
+        let before = out.len();
+        packet.encode(self.version, out)?;
+        if out.len() - before > self.client_packet_bytes_max {
+            out.truncate(before);
+        }
+        Ok(())
     }
 
     fn on_puback(&mut self, ack: &Ack<'_>, context: &mut Context<'_>) {

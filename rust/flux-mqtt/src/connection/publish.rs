@@ -6,12 +6,13 @@ use bytes::Bytes;
 use flux_types::{Message, MessageProperties, Qos, Topic};
 
 use super::{Context, Open};
+use crate::broker::Broker;
 use crate::codec::{PacketId, Properties, Property, Publish, Reason, Version};
 use crate::error::{Error, malformed, protocol};
 use crate::limits::Limits;
-use crate::ports::{Access, Inbound, Principal};
+use crate::ports::{Inbound, Principal};
 
-/// The last topics a connection published to, with the answer of [`Access::may_publish`]: most
+/// The last topics a connection published to, with the reason to refuse them, if there is one: most
 /// devices use one or two, and need neither a check nor a copy of it then.
 #[derive(Debug, Default)]
 pub(super) struct TopicCache {
@@ -23,30 +24,40 @@ pub(super) struct TopicCache {
 struct Known {
     topic: Topic,
     revision: u64,
-    allowed: bool,
+    refusal: Option<Reason>,
 }
 
 const KNOWN_TOPICS_MAX: usize = 4;
 
 impl TopicCache {
-    /// The topic of that name, and whether the principal may publish to it.
+    /// The topic of that name, and why the principal may not publish to it, if it may not.
     #[inline]
     fn resolve(
         &mut self,
         name: &str,
-        access: &dyn Access,
+        broker: &Broker,
         principal: &Principal,
-    ) -> Result<(Topic, bool), Error> {
+    ) -> Result<(Topic, Option<Reason>), Error> {
+        let access = &*broker.access;
         let revision = access.revision();
         let fresh = |known: &&Known| known.revision == revision && known.topic.as_str() == name;
         if let Some(known) = self.known.iter().find(fresh) {
-            return Ok((known.topic.clone(), known.allowed));
+            return Ok((known.topic.clone(), known.refusal));
         }
         let topic = topic_of(name)?;
         // `$` topics are the server's own (section 4.7.2)
-        let allowed = !topic.is_reserved() && access.may_publish(principal, &topic);
-        self.keep(Known { topic: topic.clone(), revision, allowed });
-        Ok((topic, allowed))
+        let refusal = if topic.is_reserved() || !access.may_publish(principal, &topic) {
+            Some(Reason::NOT_AUTHORIZED)
+        } else if oversized(&topic, &broker.limits) {
+            Some(Reason::TOPIC_NAME_INVALID)
+        } else {
+            None
+        };
+        // a topic beyond the limits must not stay in memory
+        if refusal != Some(Reason::TOPIC_NAME_INVALID) {
+            self.keep(Known { topic: topic.clone(), revision, refusal });
+        }
+        Ok((topic, refusal))
     }
 
     fn keep(&mut self, known: Known) {
@@ -125,16 +136,10 @@ impl Open {
                 what: "more unacknowledged publications than the receive maximum",
             });
         }
-        let (topic, allowed) = self.topic_of_publish(publish, context)?;
-        let refusal = if !allowed {
-            Some(Reason::NOT_AUTHORIZED)
-        } else if oversized(&topic, &broker.limits) {
-            Some(Reason::TOPIC_NAME_INVALID)
-        } else if publish.properties.as_bytes().len() > broker.limits.publish_properties_bytes_max {
-            Some(Reason::QUOTA_EXCEEDED)
-        } else {
-            None
-        };
+        let (topic, refusal) = self.topic_of_publish(publish, context)?;
+        let too_much =
+            publish.properties.as_bytes().len() > broker.limits.publish_properties_bytes_max;
+        let refusal = refusal.or(too_much.then_some(Reason::QUOTA_EXCEEDED));
         if let Some(reason) = refusal {
             return self.refuse_publish(publish.packet_id, reason, context);
         }
@@ -180,12 +185,12 @@ impl Open {
         Ok(())
     }
 
-    /// The topic a PUBLISH names or stands for by its alias, and whether it may be published to.
+    /// The topic a PUBLISH names or stands for by its alias, and the reason to refuse it.
     fn topic_of_publish(
         &mut self,
         publish: &Publish<'_>,
         context: &Context<'_>,
-    ) -> Result<(Topic, bool), Error> {
+    ) -> Result<(Topic, Option<Reason>), Error> {
         let broker = context.broker;
         let mut alias = None;
         for property in publish.properties.iter() {
@@ -198,9 +203,8 @@ impl Open {
                 _ => {}
             }
         }
-        let access = &*broker.access;
         let Some(alias) = alias else {
-            return self.topics.resolve(publish.topic, access, &self.principal);
+            return self.topics.resolve(publish.topic, broker, &self.principal);
         };
         if alias == 0 || alias > broker.limits.topic_aliases_max {
             // [MQTT-3.3.2-8], [MQTT-3.3.2-9]
@@ -215,10 +219,10 @@ impl Open {
             let Some(Some(topic)) = self.aliases.get(slot) else {
                 return Err(protocol("section 3.3.2.3.4", "a topic alias that was not set"));
             };
-            return self.topics.resolve(topic.as_str(), access, &self.principal);
+            return self.topics.resolve(topic.as_str(), broker, &self.principal);
         }
-        let (topic, allowed) = self.topics.resolve(publish.topic, access, &self.principal)?;
-        if !oversized(&topic, &broker.limits) {
+        let (topic, refusal) = self.topics.resolve(publish.topic, broker, &self.principal)?;
+        if refusal != Some(Reason::TOPIC_NAME_INVALID) {
             if self.aliases.len() <= slot {
                 self.aliases.resize(slot + 1, None);
             }
@@ -226,7 +230,7 @@ impl Open {
                 *place = Some(topic.clone());
             }
         }
-        Ok((topic, allowed))
+        Ok((topic, refusal))
     }
 
     /// A publication that is not accepted. 5.0 has a word for it at QoS 1; a 3.1.1 client would

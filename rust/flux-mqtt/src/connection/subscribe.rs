@@ -40,7 +40,7 @@ impl Open {
             properties: Properties::default(),
             codes: &codes,
         };
-        Packet::Suback(suback).encode(self.version, context.out)?;
+        self.reply(&Packet::Suback(suback), context.out)?;
         context.broker.access.subscribed(&self.principal);
         Ok(())
     }
@@ -97,6 +97,6 @@ impl Open {
             properties: Properties::default(),
             codes: &codes,
         };
-        Packet::Unsuback(unsuback).encode(self.version, context.out)
+        self.reply(&Packet::Unsuback(unsuback), context.out)
     }
 }

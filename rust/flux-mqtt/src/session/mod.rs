@@ -12,7 +12,7 @@ use flux_types::{Message, Qos, SourceId, TenantId, TopicFilter};
 use parking_lot::{Mutex, MutexGuard};
 
 pub use outbox::QUEUED_MESSAGE_BYTES;
-pub(crate) use outbox::{Delivery, Next, SubscriptionIds};
+pub(crate) use outbox::{Delivery, Next, SubscriptionIds, queued_bytes};
 pub use registry::Sessions;
 pub(crate) use registry::{Attach, Attached, Detach};
 
@@ -139,11 +139,11 @@ impl State {
         if !connected && qos == Qos::AtMostOnce {
             return Err(DropReason::Offline);
         }
-        let bytes = delivery.bytes();
+        let bytes = delivery.bytes;
         if !counters.queued_bytes.try_add(bytes, limits.queue_bytes_total_max) {
             return self.overflow(qos, DropReason::TotalQueueFull);
         }
-        let offered = self.outbox.offer(delivery, bytes, connected, limits);
+        let offered = self.outbox.offer(delivery, connected, limits);
         counters.drop_many(DropReason::QueueFull, offered.evicted_unpromised);
         counters.drop_many(DropReason::PromisedQueueFull, offered.evicted_promised);
         counters.queued_bytes.sub(offered.freed_bytes);

@@ -30,18 +30,20 @@ pub(crate) struct Delivery {
     pub(crate) qos: Qos,
     pub(crate) retain: bool,
     pub(crate) subscription_ids: SubscriptionIds,
+    /// As [`queued_bytes`] says.
+    pub(crate) bytes: usize,
+}
+
+/// What a message counts for in a queue.
+pub(crate) fn queued_bytes(message: &Message) -> usize {
+    let properties = message.properties.as_ref().map_or(0, |properties| {
+        let user: usize = properties.user.iter().map(|(n, v)| n.len() + v.len() + 48).sum();
+        user + properties.correlation_data.as_ref().map_or(0, bytes::Bytes::len)
+    });
+    QUEUED_MESSAGE_BYTES + message.topic.as_str().len() + message.payload.len() + properties
 }
 
 impl Delivery {
-    pub(crate) fn bytes(&self) -> usize {
-        let message = &self.message;
-        let properties = message.properties.as_ref().map_or(0, |properties| {
-            let user: usize = properties.user.iter().map(|(n, v)| n.len() + v.len() + 48).sum();
-            user + properties.correlation_data.as_ref().map_or(0, bytes::Bytes::len)
-        });
-        QUEUED_MESSAGE_BYTES + message.topic.as_str().len() + message.payload.len() + properties
-    }
-
     /// Seconds left of the message's expiry interval, `Err` when it has passed [MQTT-3.3.2-5].
     pub(crate) fn expiry_left_s(&self, now_ms: u64) -> Result<Option<u32>, Expired> {
         let expiry = self.message.properties.as_ref().and_then(|properties| properties.expiry_s);
@@ -104,11 +106,11 @@ impl Outbox {
     pub(crate) fn offer(
         &mut self,
         delivery: Delivery,
-        bytes: usize,
         connected: bool,
         limits: &Limits,
     ) -> Offered {
         let mut offered = Offered::default();
+        let bytes = delivery.bytes;
         if !self.has_room(bytes, limits) {
             if delivery.qos == Qos::AtMostOnce {
                 offered.dropped = Some(DropReason::QueueFull);
@@ -143,7 +145,7 @@ impl Outbox {
         let mut freed = 0;
         self.queue.retain(|delivery| {
             let keep = delivery.qos != Qos::AtMostOnce;
-            freed += if keep { 0 } else { delivery.bytes() };
+            freed += if keep { 0 } else { delivery.bytes };
             keep
         });
         offered.evicted_unpromised = std::mem::take(&mut self.unpromised);
@@ -155,7 +157,7 @@ impl Outbox {
         while !self.has_room(bytes, limits) {
             let Some(oldest) = self.pop() else { return };
             offered.evicted_promised += 1;
-            offered.freed_bytes += oldest.bytes();
+            offered.freed_bytes += oldest.bytes;
         }
     }
 
@@ -221,23 +223,20 @@ impl Outbox {
     /// Takes the first off the queue without sending it.
     pub(crate) fn pop(&mut self) -> Option<Delivery> {
         let delivery = self.queue.pop_front()?;
-        self.queued_bytes -= delivery.bytes();
+        self.queued_bytes -= delivery.bytes;
         self.unpromised -= usize::from(delivery.qos == Qos::AtMostOnce);
         Some(delivery)
     }
 
-    /// The first of the queue was sent: it leaves, or takes off. Returns the bytes that left the
-    /// queue.
-    pub(crate) fn sent(&mut self) -> usize {
-        let Some(delivery) = self.pop() else { return 0 };
-        let bytes = delivery.bytes();
+    /// The first of the queue was sent: it leaves, or takes off.
+    pub(crate) fn sent(&mut self) {
+        let Some(delivery) = self.pop() else { return };
         if delivery.qos.is_promised() {
             self.first_id = self.first_id.max(1);
             self.inflight.push_back(Some(delivery));
             self.sent = self.inflight.len();
             self.unacknowledged += 1;
         }
-        bytes
     }
 
     /// PUBACK came. Tells whether the identifier was in flight.

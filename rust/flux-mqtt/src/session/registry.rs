@@ -16,7 +16,7 @@ use super::{HeldWill, Session, SessionKey, State};
 use crate::codec::Reason;
 use crate::counters::{Counters, DropReason};
 use crate::limits::Limits;
-use crate::ports::{Inbound, Wake};
+use crate::ports::{Access, Inbound, Wake};
 use crate::router::Router;
 
 /// So many maps that one growing stops few others.
@@ -335,6 +335,14 @@ impl Sessions {
         let in_shard =
             |shard: &Mutex<Shard>| shard.lock().values().filter(|session| cut_off(session)).count();
         self.shards.iter().map(in_shard).sum()
+    }
+
+    /// Ends every subscription that its principal may no longer have, after rights have changed.
+    /// Tells how many there were. Walks over all sessions.
+    pub fn revoke_subscriptions(&self, access: &dyn Access) -> usize {
+        let sessions_of = |shard: &Mutex<Shard>| shard.lock().values().cloned().collect::<Vec<_>>();
+        let sessions = self.shards.iter().flat_map(sessions_of);
+        sessions.map(|session| self.router.revoke(&session, access)).sum()
     }
 
     fn shard(&self, key: &SessionKey) -> &Mutex<Shard> {

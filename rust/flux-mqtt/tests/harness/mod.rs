@@ -1,5 +1,6 @@
 //! Clients and a broker in one process, with a clock that only the test moves.
-#![allow(dead_code, unreachable_pub)] // each test file uses its part
+// each test file uses its part, and a test that cannot go on has failed
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::collections::HashSet;
 use std::sync::Arc;
