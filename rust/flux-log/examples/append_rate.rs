@@ -5,7 +5,8 @@
 //! ```
 //! Each appender appends batches of `batch` records and keeps at most `window` of its records
 //! uncommitted. Commit latency is measured from before appending a batch to when its commit is
-//! heard of on the commit thread.
+//! heard of on the commit thread. Beside it, in the same run, what the disk does at best: one thread
+//! that writes `window` records' bytes into a prepared file and syncs, again and again.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use flux_log::disk::{Disk, RealDisk};
 use flux_log::{Append, Log, LogError, LogOptions};
 use flux_types::{Position, TenantId};
 use parking_lot::Mutex;
@@ -129,7 +131,48 @@ fn main() -> Result<(), LogError> {
     let took = begun.elapsed();
     log.close()?;
     report(&settings, &log, &results, took);
+    let raw = raw_rate(&settings);
+    if let Err(error) = raw {
+        eprintln!("the raw run failed: {error}");
+    }
     Ok(())
+}
+
+/// Writes and syncs without a log: the bound the disk sets for one commit after the other.
+fn raw_rate(settings: &Settings) -> std::io::Result<()> {
+    const FILE_BYTES: u64 = 32 << 20;
+    let path = settings.dir.join("raw.bin");
+    let file = RealDisk.create(&path)?;
+    file.allocate(FILE_BYTES)?;
+    for mebibyte in 0..FILE_BYTES >> 20 {
+        file.write_at(mebibyte << 20, &vec![0; 1 << 20])?;
+    }
+    file.sync_all()?;
+    let records = settings.window * settings.appenders as u64;
+    let bytes = (records as usize * (settings.body_bytes + 28)).next_multiple_of(4096);
+    let block = vec![0x5A; bytes];
+    let (mut at, mut latencies) = (0, Vec::new());
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(settings.seconds) {
+        if at + bytes as u64 > FILE_BYTES {
+            at = 0;
+        }
+        let one = Instant::now();
+        file.write_at(at, &block)?;
+        file.sync_data()?;
+        latencies.push(one.elapsed().as_micros() as u32);
+        at += bytes as u64;
+    }
+    let took = begun.elapsed();
+    latencies.sort_unstable();
+    let at = |share: f64| latencies[(latencies.len() as f64 * share) as usize];
+    println!(
+        "  raw write and fdatasync of {records}: {:.0} records/s, p50 {} µs, p99 {} µs",
+        (latencies.len() as u64 * records) as f64 / took.as_secs_f64(),
+        at(0.5),
+        at(0.99)
+    );
+    RealDisk.remove(&path)
 }
 
 fn report(settings: &Settings, log: &Log, results: &Results, took: Duration) {

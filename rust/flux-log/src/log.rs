@@ -69,9 +69,18 @@ impl Log {
     pub fn open(options: LogOptions) -> Result<Self, LogError> {
         let Opened { shared, committer, report, lock } = recover::open(options)?;
         let dir = shared.options.dir.clone();
+        let for_commit = Arc::clone(&shared);
+        let run_guarded = move |committer: Committer| {
+            let run = std::panic::AssertUnwindSafe(|| committer.run());
+            if std::panic::catch_unwind(run).is_err() {
+                // Without this everybody would wait for a watermark that never moves.
+                let error = std::io::Error::other("the commit thread panicked");
+                for_commit.stop("commit", for_commit.dir(), &error);
+            }
+        };
         let commit = std::thread::Builder::new()
             .name("log-commit".to_owned())
-            .spawn(move || committer.run())
+            .spawn(move || run_guarded(committer))
             .map_err(LogError::io("start the commit thread of", &dir))?;
         let for_upkeep = Arc::clone(&shared);
         let upkeep = std::thread::Builder::new()
@@ -209,7 +218,8 @@ impl Log {
     }
 
     /// Calls `listener` on the commit thread each time the watermark has moved, with the
-    /// watermark. It must be quick, and must not wait for the log.
+    /// watermark. It must be quick, and must neither wait for the log nor close it; one that owns a
+    /// clone of the log keeps it open until [`Log::close`].
     pub fn on_commit(&self, listener: impl Fn(Position) + Send + Sync + 'static) -> Subscription {
         self.handle.shared.on_commit.add(move |position| listener(*position))
     }

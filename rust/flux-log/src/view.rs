@@ -226,3 +226,76 @@ pub(crate) fn plan(
     }
     plan
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn stamp(boot_id: u128, wall_hours: i64, mono_hours: u64) -> Stamp {
+        let hour = 3_600_000_000_000;
+        Stamp { boot_id, wall_ns: wall_hours * hour, mono_ns: mono_hours * hour as u64 }
+    }
+
+    fn segment(first: u64, started: Stamp, end: Stamp) -> SegmentFacts {
+        let at = |offset| Position { epoch: 1, offset };
+        SegmentFacts { first: at(first), last: at(first + 9), bytes: 100, started, end }
+    }
+
+    #[test]
+    fn age_within_a_boot_is_monotonic_time() {
+        let old = segment(1, stamp(1, 500, 0), stamp(1, 500, 2));
+        // The wall clock went back 400 hours and forward a thousand; 10 hours passed.
+        let new = segment(11, stamp(1, 100, 2), stamp(1, 1100, 7));
+        let ages = ages(&[old, new], stamp(1, 900, 12), 24 * HOUR);
+        assert_eq!(ages, [10 * HOUR, 5 * HOUR]);
+    }
+
+    #[test]
+    fn downtime_counts_only_while_it_is_plausible() {
+        for (wall_after, counted) in [(110, 10), (90, 0), (100 + 25, 0), (100 + 24, 24)] {
+            let old = segment(1, stamp(1, 99, 0), stamp(1, 100, 1));
+            let new = segment(11, stamp(2, wall_after, 0), stamp(2, wall_after + 3, 3));
+            let ages = ages(&[old, new], stamp(2, wall_after + 5, 5), 24 * HOUR);
+            assert_eq!(ages, [(5 + counted) * HOUR, 2 * HOUR], "{wall_after}");
+        }
+    }
+
+    #[test]
+    fn the_last_segment_and_what_is_pinned_stay() {
+        let at = stamp(1, 0, 0);
+        let segments = [segment(1, at, at), segment(11, at, at), segment(21, at, at)];
+        let all = Retention { bytes_max: 0, ..Retention::default() };
+        assert_eq!(plan(&segments, &[], &all, at).retire, 2);
+        let pinned = |offset| ViewFacts {
+            name: "v".to_owned(),
+            class: ViewClass::Pinning { bytes_max: 1 },
+            held_after: Position { epoch: 1, offset },
+        };
+        assert_eq!(plan(&segments, &[pinned(9)], &all, at).retire, 0);
+        assert_eq!(plan(&segments, &[pinned(10)], &all, at).retire, 1);
+        assert_eq!(plan(&segments, &[pinned(20), pinned(30)], &all, at).retire, 2);
+    }
+
+    #[test]
+    fn an_evictable_view_loses_what_is_beyond_its_budget_alone() {
+        let at = stamp(1, 0, 0);
+        let segments = [segment(1, at, at), segment(11, at, at), segment(21, at, at)];
+        let all = Retention { bytes_max: 0, ..Retention::default() };
+        let view = |bytes_max| ViewFacts {
+            name: "v".to_owned(),
+            class: ViewClass::Evictable { bytes_max, age_max: None },
+            held_after: Position { epoch: 1, offset: 4 },
+        };
+        let lost = |from, to| {
+            let at = |offset| Position { epoch: 1, offset };
+            vec![("v".to_owned(), at(from), at(to))]
+        };
+        assert_eq!(plan(&segments, &[view(300)], &all, at), Plan::default());
+        let one = plan(&segments, &[view(200)], &all, at);
+        assert_eq!(one, Plan { retire: 1, evict: lost(5, 10) });
+        let two = plan(&segments, &[view(100)], &all, at);
+        assert_eq!(two, Plan { retire: 2, evict: lost(5, 20) });
+    }
+}

@@ -3,6 +3,7 @@
 //!
 //! `FLUX_CRASHES` sets how many power cuts are simulated (default 300), `FLUX_SEED` which seed
 //! begins.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! Damage to what was acknowledged is found, reported with its range, and passed over; what was
 //! never acknowledged goes quietly.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 

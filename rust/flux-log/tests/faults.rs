@@ -1,4 +1,5 @@
 //! What the log does when the disk refuses: stop for good, wait for room, or be slow.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What the log does while nothing goes wrong, and with what is put before it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 
