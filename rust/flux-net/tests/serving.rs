@@ -84,6 +84,17 @@ fn a_paused_connection_is_not_read_until_it_is_resumed() {
 }
 
 #[test]
+fn packets_left_by_a_pause_come_again_without_new_bytes() {
+    let running = run(1, Limits::default());
+    let mut stream = running.connect_as(b"p0123456789abcdefghij");
+    for packet in [b"0123456789", b"abcdefghij"] {
+        assert_eq!(read_exactly(&mut stream, 10), packet);
+        running.wait_counts("paused", |c| c.paused == 1);
+        running.server.wakers()[0].wake();
+    }
+}
+
+#[test]
 fn a_peer_that_vanishes_while_paused_is_noticed() {
     let running = run(1, Limits::default());
     let mut stream = running.connect_as(b"p0123456789");
@@ -248,11 +259,17 @@ fn a_peer_that_ends_its_side_still_gets_its_answer() {
 fn a_timer_is_not_early_and_hears_of_a_silent_peer() {
     let running = run(1, Limits::default());
     let _stream = running.connect_as(b"m");
-    let silent = running.wait(|seen| match seen {
-        Seen::Timer(silent) => Some(silent),
+    let (silent, turns) = running.wait(|seen| match seen {
+        Seen::Timer(silent, turns) => Some((silent, turns)),
         _ => None,
     });
     assert!(silent >= Duration::from_millis(249), "{silent:?}");
+    // Timers are looked at after a turn's end; another must follow though nothing else happens.
+    let until = Instant::now() + PATIENCE;
+    while running.shared.turns.load(Ordering::SeqCst) == turns {
+        assert!(Instant::now() < until, "the timer was not followed by a turn's end");
+        std::thread::yield_now();
+    }
 }
 
 #[test]

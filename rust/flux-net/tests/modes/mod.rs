@@ -24,7 +24,8 @@ pub enum Seen {
     Opened(ConnectionHandle, Peer),
     Bytes(ConnectionId, usize),
     Ready(ConnectionId),
-    Timer(Duration),
+    /// How long the peer was silent, and how many turns had ended.
+    Timer(Duration, u64),
     Ended(ConnectionId),
     Closed(ConnectionId, CloseReason),
     Woken(usize),
@@ -181,7 +182,8 @@ impl WorkerProtocol for ModesWorker {
 
     fn on_timer(&mut self, c: &mut Connection, cx: &mut Context<'_>) -> Verdict {
         let _ = c;
-        self.tell(Seen::Timer(cx.now() - cx.heard_at()));
+        let turns = self.shared.turns.load(Ordering::SeqCst);
+        self.tell(Seen::Timer(cx.now() - cx.heard_at(), turns));
         Verdict::Continue
     }
 
