@@ -16,7 +16,7 @@ COVERAGE := $(CARGO_TARGET_DIR)/coverage
 NATIVE := python/fluxhybrid/_native.abi3.so
 # Coverage of the crates as the Python tests see them, through the extension.
 INSTRUMENTED := RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/scripts/rustc-instrumented.sh
-PROFILE := LLVM_PROFILE_FILE=$(COVERAGE)/python-%p-%8m.profraw
+PROFILE := LLVM_PROFILE_FILE=$(COVERAGE)/python-%p-%m.profraw
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

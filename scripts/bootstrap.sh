@@ -58,6 +58,8 @@ make_venv() {
 install_requirements() {
     local requirements
     requirements=$("$venv/bin/python" scripts/requirements.py "$want")
+    # maturin hands dependency groups to pip, which knows them since 25.1.
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
     if command -v uv >/dev/null; then
         uv pip install --quiet --python "$venv/bin/python" -r - <<<"$requirements"
     else

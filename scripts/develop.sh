@@ -15,5 +15,6 @@ stamp=$bin/../.installed-stamp
 if [ "$stamp" -nt pyproject.toml ]; then
     exec maturin develop --quiet --profile "$profile" --skip-install
 fi
-maturin develop --quiet --profile "$profile"
+# What it needs is there already: naming a small group keeps it from installing the large one.
+PIP_QUIET=1 maturin develop --quiet --profile "$profile" --group build
 touch "$stamp"

@@ -19,11 +19,11 @@ def main() -> int:
         return 2
     root = Path(__file__).resolve().parent.parent
     settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    project = settings["project"]
+    project, groups = settings["project"], settings["dependency-groups"]
     needed = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
-    needed += settings["build-system"]["requires"]
-    if selection == ["dev"]:
-        needed += settings["dependency-groups"]["dev"]
+    # Groups may include groups (PEP 735); ours do so one level deep.
+    for entry in groups["build" if selection == ["run"] else "dev"]:
+        needed += [entry] if isinstance(entry, str) else groups[entry["include-group"]]
     print("\n".join(sorted(set(needed))))
     return 0
 

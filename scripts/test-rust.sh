@@ -8,7 +8,7 @@ coverage=${CARGO_TARGET_DIR:?}/coverage
 rm -rf "$coverage"
 mkdir -p "$coverage"
 export RUSTC_WORKSPACE_WRAPPER=$PWD/scripts/rustc-instrumented.sh
-export LLVM_PROFILE_FILE=$coverage/rust-%p-%8m.profraw
+export LLVM_PROFILE_FILE=$coverage/rust-%p-%m.profraw
 
 # Build scripts and the like must not leave profiles behind where they happen to run.
 cargo test --workspace --no-run --message-format=json-render-diagnostics |
