@@ -192,7 +192,35 @@ fn whole_way(version: Version, qos: Qos, subscribers: usize) -> Outcome<()> {
     Ok(())
 }
 
+/// Resident memory of the process, in bytes, where the system tells.
+fn resident_bytes() -> Option<usize> {
+    let told = std::fs::read_to_string("/proc/self/statm").ok()?;
+    told.split(' ').nth(1)?.parse::<usize>().ok()?.checked_mul(4096)
+}
+
+/// What a connected client with one subscription of its own holds, sockets and read buffers apart.
+fn idle_connection() -> Outcome<()> {
+    const CLIENTS: usize = 20_000;
+    let clock = Instants::start();
+    let broker = Broker::new(Limits::default(), Arc::new(Everything));
+    let mut clients = Vec::with_capacity(CLIENTS);
+    let before = resident_bytes();
+    for number in 0..CLIENTS {
+        let mut client = Client::new(&broker, &clock, Version::V5, &format!("device-{number}"))?;
+        let filter = format!("v1/devices/device-{number}/commands");
+        client.subscribe(&clock, &filter, Qos::AtLeastOnce)?;
+        client.out = BytesMut::new();
+        clients.push(client);
+    }
+    if let (Some(before), Some(after)) = (before, resident_bytes()) {
+        let each = (after - before) / CLIENTS;
+        println!("{:60} {each:8} B", "idle connection with one subscription");
+    }
+    Ok(())
+}
+
 fn main() -> Outcome<()> {
+    idle_connection()?;
     for version in [Version::V311, Version::V5] {
         let (bytes, count) = publications(version, Qos::AtLeastOnce)?;
         measure(&format!("{version:?}: decode"), || {

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::Open;
+use super::open::Open;
 use crate::broker::Broker;
 use crate::codec::{OutboundPublish, PacketId, Reason, Version};
 use crate::counters::{Counters, DropReason};

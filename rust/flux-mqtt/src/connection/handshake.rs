@@ -6,10 +6,12 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use flux_types::{Message, Qos, Topic};
 
+use super::open::{Context, Open};
 use super::publish::{TopicCache, message_properties, oversized};
 use super::receipts::Receipts;
-use super::{Context, Open, connack};
-use crate::codec::{Connack, Connect, Packet, Property, PropertyBuf, Reason, Version, Will};
+use crate::codec::{
+    Connack, Connect, Packet, Properties, Property, PropertyBuf, Reason, Version, Will,
+};
 use crate::error::{Error, malformed, protocol};
 use crate::limits::Limits;
 use crate::ms;
@@ -258,4 +260,9 @@ pub(super) fn refuse(version: Option<Version>, error: &Error, out: &mut BytesMut
     };
     let written = Packet::Connack(packet.1).encode(packet.0, out);
     debug_assert!(written.is_ok(), "a CONNACK without properties always fits");
+}
+
+/// CONNACK without properties.
+fn connack(session_present: bool, code: u8) -> Connack<'static> {
+    Connack { session_present, code, properties: Properties::default() }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flux_types::{Message, MessageProperties, Qos, Topic};
 
-use super::{Context, Open};
+use super::open::{Context, Open};
 use crate::broker::Broker;
 use crate::codec::{PacketId, Properties, Property, Publish, Reason, Version};
 use crate::error::{Error, malformed, protocol};

@@ -3,7 +3,7 @@
 use flux_types::{Qos, TopicFilter};
 use smallvec::SmallVec;
 
-use super::{Context, Open};
+use super::open::{Context, Open};
 use crate::codec::{
     Packet, Properties, Property, Reason, Suback, Subscribe, SubscribeOptions, Unsuback,
     Unsubscribe, Version,
