@@ -136,7 +136,7 @@ impl Model {
 
 fn options(disk: &SimDisk, random: &mut Random, align: u64) -> LogOptions {
     let mut options = small(Arc::new(disk.clone()), Path::new(DIR));
-    options.segment_bytes = 64 << 10;
+    options.segment_bytes = if random.one_in(4) { 80 << 10 } else { 64 << 10 };
     options.record_bytes_max = 12 << 10;
     options.batch_bytes_max = 32 << 10;
     options.inflight_bytes_max = 96 << 10;
