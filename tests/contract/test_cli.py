@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.conftest import RunCli
 
 from fluxhybrid.errors import EXIT_CODES, ErrorKind
+from tests.conftest import RunCli
 
 COMMANDS = ["serve", "config", "rule", "doctor", "version"]
 HEAVY = [

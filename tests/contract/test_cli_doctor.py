@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.conftest import RunCli
 
 from fluxhybrid.cli import checks
+from tests.conftest import RunCli
 
 
 def test_report_has_a_line_for_everything(

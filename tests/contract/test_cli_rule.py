@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.conftest import RunCli
 
 from fluxhybrid.errors import EXIT_CODES, ErrorKind
+from tests.conftest import RunCli
 
 HOT = '{"device_id": "d1", "topic": "t", "ts": 0, "values": {"temperature": 31.5}}'
 COLD = '{"device_id": "d1", "topic": "t", "ts": 0, "values": {"temperature": 12.0}}'
