@@ -256,6 +256,21 @@ fn a_peer_that_ends_its_side_still_gets_its_answer() {
 }
 
 #[test]
+fn an_end_that_comes_together_with_the_last_bytes_is_not_missed() {
+    let running = run(1, Limits::default());
+    let mut stream = running.connect_as(b"e!");
+    assert_eq!(read_exactly(&mut stream, 1), b"!");
+    // While the worker is held up by another, both arrive: one event tells of both.
+    let _blocking = running.connect_as(b"b");
+    running.wait(|seen| matches!(seen, Seen::Bytes(..)).then_some(()));
+    stream.write_all(b"last words").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    running.shared.promised.store(1, Ordering::SeqCst);
+    assert_eq!(read_to_end(&mut stream), b"last words");
+    assert_eq!(running.wait_closed(), CloseReason::PeerEnded);
+}
+
+#[test]
 fn a_timer_is_not_early_and_hears_of_a_silent_peer() {
     let running = run(1, Limits::default());
     let _stream = running.connect_as(b"m");
