@@ -178,8 +178,9 @@ fn publish(topic: &str, payload: &Dynamic, options: &Map) -> Answer {
 
 fn raise_alarm(alarm: &str, severity: &str, text: &str) -> Answer {
     let alarm = name("raise_alarm", "an alarm's name", alarm)?;
-    let severity: Severity =
-        severity.parse().map_err(|error| refuse(format_args!("raise_alarm: {error}")))?;
+    let severity: Severity = severity.parse().map_err(|error| {
+        refuse(format_args!("raise_alarm: no severity is called {severity:?}: {error}"))
+    })?;
     act(Effect::RaiseAlarm { alarm, severity, text: text.to_owned() })
 }
 

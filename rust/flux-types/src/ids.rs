@@ -91,7 +91,7 @@ impl fmt::Display for Generation {
 pub struct Position {
     /// Which opening of the log handed it out.
     pub epoch: u32,
-    /// Bytes from the log's beginning; grows across epochs too.
+    /// Records from the log's beginning; grows across epochs too.
     pub offset: u64,
 }
 

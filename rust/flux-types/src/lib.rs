@@ -10,6 +10,7 @@ mod error;
 mod ids;
 mod message;
 mod qos;
+mod severity;
 mod topic;
 mod topic_trie;
 mod value;
@@ -22,6 +23,7 @@ pub use ids::{
 };
 pub use message::{Message, MessageProperties, Telemetry};
 pub use qos::{Qos, QosError};
+pub use severity::{Severity, SeverityError};
 pub use topic::{TOPIC_BYTES_MAX, TOPIC_LEVELS_MAX, Topic, TopicError, TopicFilter};
 pub use topic_trie::TopicTrie;
 pub use value::{Value, ValueError};
