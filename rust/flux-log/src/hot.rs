@@ -13,6 +13,8 @@ use crate::record::Batch;
 
 /// Buffers kept empty for the next commits.
 const POOL_BUFFERS_MAX: usize = 2;
+/// Larger ones are given back: what a burst needed is not held for ever.
+const POOL_BUFFER_BYTES_MAX: usize = 1 << 20;
 
 struct Chunk {
     first: u64,
@@ -42,7 +44,7 @@ impl Hot {
     }
 
     pub(crate) fn recycle(&mut self, mut buffer: BytesMut) {
-        if self.pool.len() < POOL_BUFFERS_MAX && buffer.capacity() <= self.bytes_max.max(1 << 20) {
+        if self.pool.len() < POOL_BUFFERS_MAX && buffer.capacity() <= POOL_BUFFER_BYTES_MAX {
             buffer.clear();
             self.pool.push(buffer);
         }

@@ -49,6 +49,7 @@ pub(crate) fn refill(shared: &Shared) {
     {
         match prepare(shared) {
             Ok(spare) => add_spare(shared, spare),
+            Err(_) if shared.closing.load(Ordering::Acquire) => return,
             Err(error) => {
                 tracing::warn!(%error, "no segment could be prepared; trying again");
                 shared.active.lock().space_fault = Some(Arc::from(error.to_string()));

@@ -185,6 +185,21 @@ fn a_slow_disk_makes_commits_larger_not_more() {
 }
 
 #[test]
+fn lingering_gathers_what_comes_a_little_later() {
+    let disk = SimDisk::new(3);
+    let mut lingering = options(&disk);
+    lingering.commit_linger_us = 300_000;
+    let log = Log::open(lingering).unwrap();
+    let mut last = Position::START;
+    for id in 1..=100_u64 {
+        last = append(&log, id).last;
+        std::thread::yield_now();
+    }
+    assert!(log.wait_committed(last, LONG).unwrap());
+    assert!(log.stats().commits < 20, "{:?}", log.stats());
+}
+
+#[test]
 fn a_reader_reports_a_read_that_failed_and_tries_again() {
     let disk = SimDisk::new(3);
     let mut no_memory = options(&disk);
