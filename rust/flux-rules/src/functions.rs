@@ -3,7 +3,9 @@
 //! Owns argument checking and its messages. Must never carry anything out.
 
 use flux_types::{Key, Qos, Severity, Topic};
-use rhai::{Dynamic, Engine, EvalAltResult, FLOAT, INT, ImmutableString, Map, Position};
+use rhai::{
+    Dynamic, Engine, EvalAltResult, FLOAT, INT, ImmutableString, Map, NativeCallContext, Position,
+};
 
 use crate::dynamic::{self, NoCounterpart};
 use crate::error::LimitKind;
@@ -36,16 +38,24 @@ fn act(effect: Effect) -> Answer {
 /// The functions that act.
 pub(crate) fn register_acting(engine: &mut Engine) {
     engine
-        .register_fn("send_command", |device: &str, command: &str| {
-            send_command(device, command, Map::new())
+        .register_fn("send_command", |context: NativeCallContext, device: &str, command: &str| {
+            send_command(&context, device, command, Map::new())
         })
-        .register_fn("send_command", send_command)
-        .register_fn("publish", |topic: &str, payload: Dynamic| {
-            publish(topic, &payload, &Map::new())
+        .register_fn(
+            "send_command",
+            |context: NativeCallContext, device: &str, command: &str, params: Map| {
+                send_command(&context, device, command, params)
+            },
+        )
+        .register_fn("publish", |context: NativeCallContext, topic: &str, payload: Dynamic| {
+            publish(&context, topic, &payload, &Map::new())
         })
-        .register_fn("publish", |topic: &str, payload: Dynamic, options: Map| {
-            publish(topic, &payload, &options)
-        })
+        .register_fn(
+            "publish",
+            |context: NativeCallContext, topic: &str, payload: Dynamic, options: Map| {
+                publish(&context, topic, &payload, &options)
+            },
+        )
         .register_fn("raise_alarm", |alarm: &str| {
             raise_alarm(alarm, Severity::default().as_str(), "")
         })
@@ -54,7 +64,9 @@ pub(crate) fn register_acting(engine: &mut Engine) {
         .register_fn("clear_alarm", |alarm: &str| {
             act(Effect::ClearAlarm { alarm: name("clear_alarm", "an alarm's name", alarm)? })
         })
-        .register_fn("webhook", |url: &str, payload: Dynamic| webhook(url, &payload));
+        .register_fn("webhook", |context: NativeCallContext, url: &str, payload: Dynamic| {
+            webhook(&context, url, &payload)
+        });
 }
 
 /// The functions that only speak.
@@ -131,17 +143,34 @@ fn unfit(function: &str, what: &str, error: &NoCounterpart) -> Box<EvalAltResult
     refuse(format_args!("{function}: {what}: {error}"))
 }
 
-#[allow(clippy::needless_pass_by_value)] // the language hands maps over by value
-fn send_command(device: &str, command: &str, params: Map) -> Answer {
+/// A value within the size limits. The language does not look when a map grows entry by entry.
+fn within<'v>(
+    context: &NativeCallContext<'_>,
+    value: &'v Dynamic,
+) -> Result<&'v Dynamic, Box<EvalAltResult>> {
+    context.engine().ensure_data_size_within_limits(value).map(|()| value)
+}
+
+fn send_command(
+    context: &NativeCallContext<'_>,
+    device: &str,
+    command: &str,
+    params: Map,
+) -> Answer {
     let device = Key::new(device)
         .map_err(|error| refuse(format_args!("send_command: {device:?} is no device: {error}")))?;
     let command = name("send_command", "a command's name", command)?;
-    let params = dynamic::to_json(&params.into())
+    let params = dynamic::to_json(within(context, &params.into())?)
         .map_err(|error| unfit("send_command", "the parameters", &error))?;
     act(Effect::Command { device, command, params })
 }
 
-fn publish(topic: &str, payload: &Dynamic, options: &Map) -> Answer {
+fn publish(
+    context: &NativeCallContext<'_>,
+    topic: &str,
+    payload: &Dynamic,
+    options: &Map,
+) -> Answer {
     let topic = Topic::new(topic)
         .map_err(|error| refuse(format_args!("publish: {topic:?} is no topic: {error}")))?;
     if topic.is_reserved() {
@@ -171,8 +200,8 @@ fn publish(topic: &str, payload: &Dynamic, options: &Map) -> Answer {
             }
         }
     }
-    let payload =
-        dynamic::to_payload(payload).map_err(|error| unfit("publish", "the payload", &error))?;
+    let payload = dynamic::to_payload(within(context, payload)?)
+        .map_err(|error| unfit("publish", "the payload", &error))?;
     act(Effect::Publish { topic, payload, qos, retain })
 }
 
@@ -184,10 +213,10 @@ fn raise_alarm(alarm: &str, severity: &str, text: &str) -> Answer {
     act(Effect::RaiseAlarm { alarm, severity, text: text.to_owned() })
 }
 
-fn webhook(url: &str, payload: &Dynamic) -> Answer {
+fn webhook(context: &NativeCallContext<'_>, url: &str, payload: &Dynamic) -> Answer {
     check_url(url).map_err(|reason| refuse(format_args!("webhook: {url:?} {reason}")))?;
-    let payload =
-        dynamic::to_json(payload).map_err(|error| unfit("webhook", "the payload", &error))?;
+    let payload = dynamic::to_json(within(context, payload)?)
+        .map_err(|error| unfit("webhook", "the payload", &error))?;
     act(Effect::Webhook { url: url.to_owned(), payload })
 }
 

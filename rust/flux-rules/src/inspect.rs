@@ -90,8 +90,14 @@ pub(crate) fn nearest<'s>(unknown: &str, known: &[&'s str]) -> Option<&'s str> {
 }
 
 fn nearest_of<'s>(unknown: &str, known: impl Iterator<Item = &'s str>) -> Option<&'s str> {
-    let letters = unknown.chars().count();
-    let far = if letters <= 4 { 1 } else { 2 };
+    if !unknown.starts_with(char::is_alphabetic) {
+        return None;
+    }
+    let far = match unknown.chars().count() {
+        0..=2 => return None,
+        3..=4 => 1,
+        _ => 2,
+    };
     known
         .filter(|known| *known != unknown)
         .map(|known| (distance(unknown, known), known))
@@ -166,35 +172,14 @@ fn root(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// Methods that leave the map, array or string they are called on as it is.
-const READING: [&str; 27] = [
-    "contains",
-    "len",
-    "keys",
-    "values",
-    "is_empty",
-    "get",
-    "to_json",
-    "to_string",
-    "to_debug",
-    "type_of",
-    "filter",
-    "map",
-    "some",
-    "all",
-    "find",
-    "find_map",
-    "index_of",
-    "starts_with",
-    "ends_with",
-    "to_upper",
-    "to_lower",
-    "sub_string",
-    "to_int",
-    "to_float",
-    "abs",
-    "round",
-    "reduce",
+/// Functions that leave the map, array or string they are called on as it is.
+#[rustfmt::skip]
+const READING: [&str; 42] = [
+    "contains", "len", "keys", "values", "is_empty", "get", "to_json", "to_string", "to_debug",
+    "type_of", "is_shared", "filter", "map", "some", "all", "find", "find_map", "index_of",
+    "starts_with", "ends_with", "to_upper", "to_lower", "sub_string", "to_int", "to_float", "abs",
+    "round", "reduce", "print", "debug", "exit", "log_trace", "log_debug", "log_info", "log_warn",
+    "log_error", "send_command", "publish", "raise_alarm", "clear_alarm", "webhook", "call",
 ];
 
 /// Functions that use a closure and forget it before they return.
@@ -227,6 +212,10 @@ struct Reader {
     own: BTreeMap<Box<str>, BTreeSet<usize>>,
     /// Names the script gives to variables and parameters of its own.
     defined: BTreeSet<Box<str>>,
+    /// Parameters of closures; captured names are among them.
+    closure_params: BTreeSet<Box<str>>,
+    /// Names closures capture, and whether they are variables of the script there.
+    captures: BTreeMap<Box<str>, bool>,
     bare: BTreeMap<Box<str>, Position>,
     calls: Vec<(Box<str>, usize, bool, Position)>,
     /// Variables captured by closures that are kept.
@@ -241,8 +230,10 @@ pub(crate) fn read(ast: &AST, signatures: &Signatures) -> Result<ScriptFacts, Ru
     let mut named: Vec<Box<str>> = Vec::new();
     for function in ast.iter_functions() {
         reader.facts.has_bodies = true;
-        reader.defined.extend(function.params.iter().map(|param| (*param).into()));
-        if !function.name.starts_with("anon$") {
+        let closure = function.name.starts_with("anon$");
+        let params = if closure { &mut reader.closure_params } else { &mut reader.defined };
+        params.extend(function.params.iter().map(|param| (*param).into()));
+        if !closure {
             named.push(function.name.into());
             reader.own.entry(function.name.into()).or_default().insert(function.params.len());
         }
@@ -413,25 +404,21 @@ impl Reader {
 
     /// A closure that captures: the block `{ share x; curry(fn, x) }` within what takes it.
     fn visit_capture(&mut self, call: &FnCallExpr, position: Position, above: &[ASTNode<'_>]) {
-        let taker = above.iter().rev().find_map(|node| match node {
-            ASTNode::Expr(Expr::Stmt(_)) | ASTNode::Stmt(_) => None,
-            ASTNode::Expr(expr) => Some(Some(*expr)),
-            #[allow(unreachable_patterns)] // the enum may grow
-            _ => Some(None),
-        });
-        // A statement between the closure and the call that takes it may keep it.
-        let direct = above
-            .iter()
-            .rev()
-            .take_while(|node| {
-                !matches!(node, ASTNode::Expr(Expr::MethodCall(..) | Expr::FnCall(..)))
-            })
-            .all(|node| matches!(node, ASTNode::Expr(Expr::Stmt(_))));
+        for captured in call.args.iter().skip(1) {
+            if let Expr::Variable(variable, short, _) = captured {
+                let own = short.is_some() || variable.0.is_some();
+                *self.captures.entry(variable.1.as_str().into()).or_default() |= own;
+            }
+        }
+        // Between the closure and what takes it stands only its own block.
+        let taker = above.iter().rev().find(|node| !matches!(node, ASTNode::Expr(Expr::Stmt(_))));
         let forgets = |call: &FnCallExpr| {
             FORGETTING.contains(&call.name.as_str()) && !self.own.contains_key(call.name.as_str())
         };
-        let forgotten = match taker.flatten() {
-            Some(Expr::MethodCall(taker, _) | Expr::FnCall(taker, _)) => direct && forgets(taker),
+        let forgotten = match taker {
+            Some(ASTNode::Expr(Expr::MethodCall(taker, _) | Expr::FnCall(taker, _))) => {
+                forgets(taker)
+            }
             _ => false,
         };
         if forgotten {
@@ -473,8 +460,14 @@ impl Reader {
                 )),
             ));
         }
+        let of_message = |name: &Box<str>, reader: &Self| {
+            let captured = reader.captures.get(name).is_some_and(|own| !own);
+            !reader.own.contains_key(name)
+                && !reader.defined.contains(name)
+                && (captured || !reader.closure_params.contains(name))
+        };
         for (name, position) in std::mem::take(&mut self.bare) {
-            if !self.defined.contains(&name) && !self.own.contains_key(&name) {
+            if of_message(&name, &self) {
                 self.reads(&name, position);
             }
         }
@@ -490,7 +483,8 @@ impl Reader {
         position: Position,
     ) -> Result<(), Doubt> {
         // `f.call(…)` takes what `f` takes; a variable may hold a function.
-        if name == "call" || self.defined.contains(name) {
+        let variable = self.defined.contains(name) || self.closure_params.contains(name);
+        if name == "call" || variable {
             return Ok(());
         }
         let own = self.own.get(name);

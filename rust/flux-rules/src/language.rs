@@ -80,7 +80,7 @@ impl Language {
             return Err(RuleError::TooLong { bytes, bytes_max });
         }
         let compiled = guarded(|| self.engine.compile(source))?;
-        let ast = compiled.map_err(|error| compile_error(&error))?;
+        let ast = compiled.map_err(|error| compile_error(&error, source))?;
         let facts = inspect::read(&ast, &self.signatures)?;
         Ok((ast, facts))
     }
@@ -138,30 +138,45 @@ fn resolve(
     if name == "msg" || name == "env" || (scope.len() > GIVEN && scope.contains(name)) {
         return Ok(None);
     }
-    let message = scope.iter_raw().nth(GIVEN - 1).map(|(_, _, message)| message);
-    Ok(match message.and_then(|message| frame::message_value(message, name)) {
+    Ok(match given_message(scope).and_then(|message| frame::message_value(message, name)) {
         None if frame::is_function(name) => None,
         found => Some(found.unwrap_or(Dynamic::UNIT)),
     })
 }
 
+/// The `msg` that was given, under whatever variables the script added. The language hands entries
+/// out from the newest to the oldest.
+pub(crate) fn given_message<'s>(scope: &'s Scope<'_>) -> Option<&'s Dynamic> {
+    let newer = scope.len().checked_sub(GIVEN)?;
+    scope.iter_raw().nth(newer).map(|(_, _, message)| message)
+}
+
 /// How many variables the scope holds before a script adds its own: `env`, then `msg`.
 pub(crate) const GIVEN: usize = 2;
 
-fn compile_error(error: &rhai::ParseError) -> RuleError {
+fn compile_error(error: &rhai::ParseError, source: &str) -> RuleError {
     let text = error.err_type().to_string();
-    let not_available =
-        |word: &str| text.contains(&format!("'{word}'")) && text.contains("disabled");
+    let not_available = |word: &str| {
+        text.contains(&format!("'{word}'"))
+            && (text.contains("disabled") || text.contains("reserved"))
+    };
     let (message, hint) = if not_available("import") || not_available("export") {
         let message = "`import` and `export` are not available: a script stands alone".to_owned();
         (message, Some("define functions with `fn` in the script itself".to_owned()))
-    } else if not_available("curry") {
+    } else if not_available("curry") || stands_at(source, "curry", error.position()) {
         let hint = "use a closure that captures the value, as in `|x| x > limit`".to_owned();
         ("`curry` is not available".to_owned(), Some(hint))
     } else {
         (text, None)
     };
     RuleError::Compile { message, place: error.position().into(), hint }
+}
+
+/// Whether a word stands at a place of the source.
+fn stands_at(source: &str, word: &str, position: Position) -> bool {
+    let (Some(line), Some(column)) = (position.line(), position.position()) else { return false };
+    let text = source.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    text.chars().skip(column.saturating_sub(1)).take(word.len()).eq(word.chars())
 }
 
 /// The innermost cause, and the place nearest to it that is known.

@@ -99,8 +99,9 @@ impl MessageScope {
     /// A scope of its own for a script that may change what it is given.
     pub(crate) fn copies(&self) -> Scope<'static> {
         let mut copies = Scope::new();
-        for (name, _, value) in self.scope.iter_raw().take(GIVEN) {
-            copies.push_dynamic(name, value.flatten_clone()); // a clone is no constant
+        for name in ["env", "msg"] {
+            let value = self.scope.get(name).map(Dynamic::flatten_clone); // a clone is no constant
+            copies.push_dynamic(name, value.unwrap_or_default());
         }
         copies
     }

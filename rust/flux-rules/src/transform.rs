@@ -7,7 +7,7 @@ use flux_types::Value;
 use rhai::{Dynamic, Map, Scope};
 
 use crate::inspect::ScriptFacts;
-use crate::language::{Language, Purpose};
+use crate::language::{self, Language, Purpose};
 use crate::message_scope::MessageScope;
 use crate::script::Script;
 use crate::{Environment, Evaluation, Input, Limits, LogLine, Place, RuleError, dynamic};
@@ -110,8 +110,7 @@ fn values_of(
     limits: &Limits,
 ) -> Result<Values, RuleError> {
     let not_a_map = || mistyped("the script left no map in `msg.values`".to_owned());
-    // the first `msg`: a variable of that name that the script made is its own affair
-    let message = scope.iter_raw().find(|(name, ..)| *name == "msg").map(|(_, _, value)| value);
+    let message = language::given_message(scope);
     let message = message.and_then(Dynamic::read_lock::<Map>).ok_or_else(not_a_map)?;
     let values = message.get("values").and_then(Dynamic::read_lock::<Map>).ok_or_else(not_a_map)?;
     let mut left: BTreeMap<&str, &Dynamic> =
