@@ -1,1 +1,1 @@
-//! Benchmarks of the data plane.
+//! Benchmarks of the data plane. Nothing lives here: see `src/bin/flux-load` and `benches`.
