@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use flux_types::Position;
 
-use crate::active::{Run, Taken};
+use crate::active::{Frame, Run, Taken};
 use crate::clock::Stamp;
 use crate::disk::DiskFile;
 use crate::format::{
@@ -138,37 +138,15 @@ impl Committer {
         };
         let Taken { mut buf, mut runs, mut frames } = taken;
         let stamp = self.shared.options.clock.now();
-        let mut extended = Vec::new();
-        let mut records = 0;
+        let mut extended = Vec::with_capacity(runs.len());
         for (i, run) in runs.iter().enumerate() {
             let end = runs.get(i + 1).map_or(buf.len(), |next| next.at);
-            let within =
-                frames.partition_point(|f| f.at < run.at)..frames.partition_point(|f| f.at < end);
-            let Some(frames) = frames.get(within) else { continue };
-            let new = run.new_base.is_some();
-            if let Some(base) = run.new_base {
-                self.roll_over(base, stamp)?;
-            }
-            for frame in frames {
-                let (head, payload) = buf[frame.at..].split_at_mut(FRAME_HEADER_BYTES);
-                let header = FrameHeader {
-                    payload_crc: crc32c::crc32c_append(self.seed, &payload[..frame.len]),
-                    len: frame.len as u32,
-                    count: frame.count,
-                    first: frame.first,
-                    mark: self.synced,
-                    wall_ns: stamp.wall_ns,
-                    mono_ns: stamp.mono_ns,
-                };
-                head.copy_from_slice(&header.encode(self.seed));
-                records += u64::from(frame.count);
-                let at = run.file_offset + (frame.at - run.at) as u64;
-                self.segment.note_frame(frame.first, at);
-            }
-            self.write(run, &buf[run.at..end])?;
-            let last = frames.last().map_or(0, |f| f.first + u64::from(f.count) - 1);
-            let used = run.file_offset + (end - run.at) as u64;
-            extended.push(Extended { segment: Arc::clone(&self.segment), new, last, used });
+            let begin = frames.partition_point(|frame| frame.at < run.at);
+            let within = begin..frames.partition_point(|frame| frame.at < end);
+            let (Some(frames), Some(bytes)) = (frames.get(within), buf.get_mut(run.at..end)) else {
+                continue;
+            };
+            extended.push(self.write_run(run, frames, bytes, stamp)?);
         }
         let last = extended.last().map_or(0, |e| e.last);
         if self.shared.options.durability == Durability::Sync {
@@ -176,10 +154,7 @@ impl Committer {
             self.synced = last;
         }
         self.segment.set_end(stamp);
-        let counters = &self.shared.counters;
-        Counters::add(&counters.records, records);
-        Counters::add(&counters.commits, 1);
-        Counters::add(&counters.record_bytes, frames.iter().map(|f| f.len as u64).sum());
+        self.count(&frames);
         self.publish(extended);
         {
             let mut hot = self.shared.hot.lock();
@@ -193,9 +168,47 @@ impl Committer {
         Ok(true)
     }
 
-    fn write(&self, run: &Run, bytes: &[u8]) -> Result<(), Failure> {
+    /// Writes what goes to one segment in one piece, beginning the segment first if it is new.
+    fn write_run(
+        &mut self,
+        run: &Run,
+        frames: &[Frame],
+        bytes: &mut [u8],
+        stamp: Stamp,
+    ) -> Result<Extended, Failure> {
+        if let Some(base) = run.new_base {
+            self.roll_over(base, stamp)?;
+        }
+        for frame in frames {
+            let at = frame.at - run.at;
+            let (head, payload) = bytes[at..].split_at_mut(FRAME_HEADER_BYTES);
+            let header = FrameHeader {
+                payload_crc: crc32c::crc32c_append(self.seed, &payload[..frame.len]),
+                len: frame.len as u32,
+                count: frame.count,
+                first: frame.first,
+                mark: self.synced,
+                wall_ns: stamp.wall_ns,
+                mono_ns: stamp.mono_ns,
+            };
+            head.copy_from_slice(&header.encode(self.seed));
+            self.segment.note_frame(frame.first, run.file_offset + at as u64);
+        }
+        self.file.write_at(run.file_offset, bytes).map_err(|error| self.failure("write", error))?;
         Counters::add(&self.shared.counters.written_bytes, bytes.len() as u64);
-        self.file.write_at(run.file_offset, bytes).map_err(|error| self.failure("write", error))
+        Ok(Extended {
+            segment: Arc::clone(&self.segment),
+            new: run.new_base.is_some(),
+            last: frames.last().map_or(0, |f| f.first + u64::from(f.count) - 1),
+            used: run.file_offset + bytes.len() as u64,
+        })
+    }
+
+    fn count(&self, frames: &[Frame]) {
+        let counters = &self.shared.counters;
+        Counters::add(&counters.records, frames.iter().map(|f| u64::from(f.count)).sum());
+        Counters::add(&counters.record_bytes, frames.iter().map(|f| f.len as u64).sum());
+        Counters::add(&counters.commits, 1);
     }
 
     fn sync(&self) -> Result<(), Failure> {

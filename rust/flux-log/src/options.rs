@@ -43,6 +43,8 @@ pub enum Verify {
 pub struct Retention {
     /// Oldest segments go once the log is larger than this, bytes.
     pub bytes_max: u64,
+    /// Oldest segments go once there are more: each opening begins one, however few its records.
+    pub segments_max: usize,
     /// Segments go once their newest record is older than this.
     pub age_max: Option<Duration>,
     /// Time between two boots of the machine counts towards age by the wall clock, and only up to
@@ -53,7 +55,12 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { bytes_max: 1 << 30, age_max: None, downtime_max: Duration::from_secs(24 * 3600) }
+        Self {
+            bytes_max: 1 << 30,
+            segments_max: 4096,
+            age_max: None,
+            downtime_max: Duration::from_secs(24 * 3600),
+        }
     }
 }
 

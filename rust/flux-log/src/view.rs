@@ -196,9 +196,10 @@ pub(crate) fn plan(
     let ages = ages(segments, now, retention.downtime_max);
     let mut left: u64 = segments.iter().map(|s| s.bytes).sum();
     let sealed = segments.len().saturating_sub(1);
-    for (segment, age) in segments.iter().zip(ages).take(sealed) {
+    for (at, (segment, age)) in segments.iter().zip(ages).take(sealed).enumerate() {
+        let too_many = segments.len() - at > retention.segments_max;
         let too_old = retention.age_max.is_some_and(|max| age > max);
-        if left <= retention.bytes_max && !too_old {
+        if left <= retention.bytes_max && !too_old && !too_many {
             break;
         }
         let mut losers = Vec::new();
@@ -276,6 +277,14 @@ mod tests {
         assert_eq!(plan(&segments, &[pinned(9)], &all, at).retire, 0);
         assert_eq!(plan(&segments, &[pinned(10)], &all, at).retire, 1);
         assert_eq!(plan(&segments, &[pinned(20), pinned(30)], &all, at).retire, 2);
+    }
+
+    #[test]
+    fn segments_are_limited_in_number() {
+        let at = stamp(1, 0, 0);
+        let segments = [segment(1, at, at), segment(11, at, at), segment(21, at, at)];
+        let two = Retention { segments_max: 2, ..Retention::default() };
+        assert_eq!(plan(&segments, &[], &two, at).retire, 1);
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl DiskFile for RealFile {
         match rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, bytes) {
             Ok(()) => return Ok(()),
             // Not every file system has it; the zeros written next reserve the space then.
-            Err(rustix::io::Errno::OPNOTSUPP) => {}
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
             Err(errno) => return Err(errno.into()),
         }
         self.0.set_len(bytes)
