@@ -11,6 +11,20 @@ use crate::secret::Secrets;
 use crate::snapshot::Snapshot;
 
 impl Changes {
+    /// The same changes make the same lists, whichever way they were found.
+    pub(crate) fn sort(&mut self) {
+        self.removed.sort_unstable();
+        self.disabled.sort_unstable();
+        self.secret_changed.sort_unstable();
+        self.grants_changed.sort_unstable();
+        self.devices.sort_unstable();
+        self.products.sort_unstable();
+        self.products_removed.sort_unstable();
+        self.products_retopiced.sort_unstable();
+        self.rules.sort_unstable();
+        self.rules_removed.sort_unstable();
+    }
+
     pub(crate) fn device(&mut self, old: Option<&Device>, new: &Device) {
         if old == Some(new) {
             return;
@@ -81,6 +95,7 @@ impl Snapshot {
             }
         }
         self.removed_since(base, &mut changes);
+        changes.sort();
         changes
     }
 

@@ -32,8 +32,8 @@ pub struct Applied {
     pub changes: Changes,
 }
 
-/// What a change of configuration changed. Entries that were given again as they were are not
-/// listed.
+/// What a change of configuration changed, each list in the order of its ids. Entries that were
+/// given again as they were are not listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// The generation before.

@@ -54,7 +54,7 @@ impl Candidate<'_> {
     fn device(&mut self, place: Place, entry: DeviceEntry) -> Option<Device> {
         let before = self.base.devices.get(&entry.id).map(|device| device.tenant);
         let tenant = self.tenant(place, entry.tenant, before);
-        let product = self.device_product(place, &entry);
+        let product = self.device_product(place, &entry, tenant);
         let key = self.key(place, "/key", entry.key.as_deref(), entry.id.0);
         let (current, previous) = (&entry.secret_sha256, &entry.secret_sha256_previous);
         let secrets = self.secrets(place, current.as_deref(), previous.as_deref());
@@ -71,10 +71,11 @@ impl Candidate<'_> {
         })
     }
 
-    fn device_product(&mut self, place: Place, entry: &DeviceEntry) -> bool {
+    fn device_product(&mut self, place: Place, entry: &DeviceEntry, tenant: bool) -> bool {
         let message = match self.next.products.get(&entry.product) {
             _ if self.failed.contains(&entry.product.0) => return false,
-            Some(product) if product.tenant == entry.tenant => return true,
+            // a tenant that does not hold is reported already
+            Some(product) if product.tenant == entry.tenant || !tenant => return true,
             Some(product) => format!("product {} is of another tenant", product.key),
             None => format!("there is no product {}", entry.product),
         };

@@ -156,6 +156,7 @@ impl<'c> Candidate<'c> {
         self.refuse_dangling(&delete);
         self.refuse_too_many();
         if self.report.is_empty() {
+            self.changes.sort();
             Ok((self.next, self.changes))
         } else {
             Err(self.report.into_problems())

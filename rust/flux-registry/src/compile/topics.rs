@@ -5,7 +5,7 @@
 //! two devices, and a device could speak in another's name by being called like a level of its
 //! topic.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use flux_types::TenantId;
@@ -69,7 +69,7 @@ impl Candidate<'_> {
     }
 
     fn refuse_two_devices(&mut self, uses: &[Use<'_>]) {
-        let mut by_count: HashMap<usize, Vec<Use<'_>>> = HashMap::new();
+        let mut by_count: BTreeMap<usize, Vec<Use<'_>>> = BTreeMap::new();
         for u in uses.iter().take(self.limits.topic_shapes_max) {
             by_count.entry(u.template.level_count()).or_default().push(*u);
         }

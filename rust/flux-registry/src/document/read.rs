@@ -22,7 +22,7 @@ impl Document {
     /// # Errors
     /// Every entry that has not the shape of its kind, each with its JSON pointer.
     pub fn from_json(json: &[u8]) -> Result<Self, Vec<Problem>> {
-        match serde_json::from_slice(json) {
+        match object(json) {
             Ok(document) => Ok(document),
             Err(error) => Err(document_problems(json, &error)),
         }
@@ -35,10 +35,18 @@ impl Delta {
     /// # Errors
     /// Every entry that has not the shape of its kind, each with its JSON pointer.
     pub fn from_json(json: &[u8]) -> Result<Self, Vec<Problem>> {
-        match serde_json::from_slice(json) {
+        match object(json) {
             Ok(delta) => Ok(delta),
             Err(error) => Err(delta_problems(json, &error)),
         }
+    }
+}
+
+/// A shape's derived reading takes an array of its fields too, which nobody means.
+fn object<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
+    match json.trim_ascii_start().first() {
+        Some(b'[') => Err(serde::de::Error::custom("expected an object, found an array")),
+        _ => serde_json::from_slice(json),
     }
 }
 
