@@ -23,7 +23,7 @@ from fluxhybrid.alarms.routes import router as alarms_router
 from fluxhybrid.alarms.service import Alarms
 from fluxhybrid.api.docs_page import docs_page
 from fluxhybrid.api.gate import Counter, Gate
-from fluxhybrid.api.problems import of_error, of_status, of_validation
+from fluxhybrid.api.problems import of_defect, of_error, of_status, of_validation
 from fluxhybrid.api.schema import describe
 from fluxhybrid.api.status import health_router, status_router
 from fluxhybrid.commands.routes import router as commands_router
@@ -129,6 +129,7 @@ def _add_handlers(app: FastAPI) -> None:
         RequestValidationError: _on_validation,
         WebSocketRequestValidationError: _on_validation,
         HTTPException: _on_http,
+        Exception: _on_defect,
     }
     for error_class, handler in handlers.items():
         app.add_exception_handler(error_class, handler)
@@ -143,6 +144,11 @@ async def _on_validation(
 ) -> Response | None:
     body = getattr(error, "body", None)
     return await _answered(connection, of_validation(error.errors(), body))
+
+
+async def _on_defect(connection: HTTPConnection, _: Exception) -> Response | None:
+    # The framework raises the error again, for the gate to log.
+    return await _answered(connection, of_defect())
 
 
 async def _on_http(connection: HTTPConnection, error: HTTPException) -> Response | None:

@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fluxhybrid.api.problems import of_status
+from fluxhybrid.api.problems import of_defect, of_status
 
 __all__ = ["BODY_TIMEOUT_S", "Counter", "Gate"]
 
@@ -25,6 +25,11 @@ _log = logging.getLogger(__name__)
 
 BODY_TIMEOUT_S: Final = 30.0
 """Time to send a request's body."""
+DISCARD_BYTES_MAX: Final = 2 * 2**20
+"""How much of a body that is too large is still read: who is cut off while sending sees a broken
+connection, not the answer."""
+DISCARD_TIMEOUT_S: Final = 3.0
+"""Time for that."""
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _UNMATCHED: Final = "(none)"
 
@@ -39,6 +44,17 @@ class Counter(Protocol):
 
 class _Gone(Exception):  # noqa: N818
     """The caller hung up before the request was whole."""
+
+
+class _TooLarge(Exception):  # noqa: N818
+    """The body is larger than it may be.
+
+    Args:
+        more: whether more of it is to come.
+    """
+
+    def __init__(self, more: bool) -> None:
+        self.more = more
 
 
 class Gate:
@@ -95,10 +111,7 @@ class Gate:
         except Exception:
             _log.exception("a request failed")
             if status == 0:
-                answer = of_status(
-                    500, "internal", "something broke; the log says what", hint="tell us of it"
-                )
-                await answer(inner, receive, send_noted)
+                await of_defect()(inner, receive, send_noted)
         finally:
             if status:
                 method = scope["method"] if scope["method"] in _METHODS else "other"
@@ -111,19 +124,24 @@ class Gate:
         headers = Headers(scope=scope)
         declared = headers.get("content-length", "0")
         if declared.isascii() and declared.isdigit() and int(declared) > self._body_bytes_max:
-            return self._too_large(), receive
+            return await self._too_large(receive, more=True), receive
         try:
             async with asyncio.timeout(BODY_TIMEOUT_S):
                 body = await self._body(receive)
         except TimeoutError:
             late = of_status(408, "request.timeout", "the body took too long to arrive")
             return late, receive
-        if body is None:
-            return self._too_large(), receive
+        except _TooLarge as error:
+            return await self._too_large(receive, more=error.more), receive
         return (_refusal(headers, body) if body else None), _replaying(body, receive)
 
-    async def _body(self, receive: Receive) -> bytes | None:
-        """The body; ``None`` when it is too large."""
+    async def _body(self, receive: Receive) -> bytes:
+        """The whole body.
+
+        Raises:
+            _TooLarge: it is.
+            _Gone: the caller hung up.
+        """
         chunks: list[bytes] = []
         length = 0
         while True:
@@ -132,20 +150,21 @@ class Gate:
                 raise _Gone
             chunk = message.get("body", b"")
             length += len(chunk)
+            more = message.get("more_body", False)
             if length > self._body_bytes_max:
-                return None
+                raise _TooLarge(more)
             chunks.append(chunk)
-            if not message.get("more_body", False):
+            if not more:
                 return b"".join(chunks)
 
-    def _too_large(self) -> Response:
+    async def _too_large(self, receive: Receive, *, more: bool) -> Response:
+        whole = not more or await _discarded(receive)
         return of_status(
             413,
             "request.too_large",
             f"the body is larger than {self._body_bytes_max} bytes",
             hint="send less at once, or raise [server] request_bytes_max",
-            # What is left of the body will not be read.
-            headers={"Connection": "close"},
+            headers=None if whole else {"Connection": "close"},
         )
 
     def _add_headers(self, message: Message) -> None:
@@ -157,6 +176,23 @@ class Gate:
         headers.setdefault("Cache-Control", "no-store")
         headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         headers.setdefault("Referrer-Policy", "no-referrer")
+
+
+async def _discarded(receive: Receive) -> bool:
+    """Read on, within bounds; says whether the body came to its end."""
+    length = 0
+    try:
+        async with asyncio.timeout(DISCARD_TIMEOUT_S):
+            while length <= DISCARD_BYTES_MAX:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise _Gone
+                length += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return True
+    except TimeoutError:
+        pass
+    return False
 
 
 def _refusal(headers: Headers, body: bytes) -> Response | None:

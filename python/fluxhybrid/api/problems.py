@@ -21,6 +21,7 @@ __all__ = [
     "MEDIA_TYPE",
     "ProblemDocument",
     "ProblemItem",
+    "of_defect",
     "of_error",
     "of_status",
     "of_validation",
@@ -132,6 +133,11 @@ def of_status(
     return problem_response(status, [item], headers)
 
 
+def of_defect() -> Response:
+    """The response when something broke."""
+    return of_status(500, "internal", "something broke", hint="the server's log says what")
+
+
 def of_validation(errors: Sequence[Any], body: Any) -> Response:
     """The response to input that is not of the shape it should be: all of it at once.
 
@@ -184,13 +190,32 @@ def _pointer(path: Sequence[int | str], body: Any, error_type: str) -> str:
     """RFC 6901. Between the members, pydantic names the variants of unions: they are skipped."""
     parts: list[str] = []
     here = body
+    entered = True
     for place, step in enumerate(path):
+        last = place == len(path) - 1
+        if entered and not last and _is_variant(here, step):
+            # Before the test for members: a command has a member "command".
+            entered = False
+            continue
         if _has(here, step):
             here = here[step]
-        elif not (error_type == "missing" and place == len(path) - 1):
+            entered = True
+        elif not (error_type == "missing" and last):
             continue
         parts.append(str(step).replace("~", "~0").replace("/", "~1"))
     return "".join(f"/{part}" for part in parts)
+
+
+def _is_variant(container: Any, step: int | str) -> bool:
+    """Whether pydantic's step names which variant of a union the object is."""
+    if not isinstance(container, dict) or not isinstance(step, str):
+        return False
+    spelling = container.get("type")
+    return isinstance(spelling, str) and _letters(spelling) == _letters(step)
+
+
+def _letters(word: str) -> str:
+    return word.lower().replace("_", "").replace("-", "")
 
 
 def _has(container: Any, step: int | str) -> bool:

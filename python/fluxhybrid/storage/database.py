@@ -24,7 +24,7 @@ from fluxhybrid.storage.transaction import Transaction
 
 __all__ = ["BUSY_TIMEOUT_MS", "Database"]
 
-BUSY_TIMEOUT_MS: Final = 5_000
+BUSY_TIMEOUT_MS: Final = 2_000
 """How long a writer waits for another process's lock on an SQLite file."""
 WRITERS_WAITING_MAX: Final = 256
 """Writers that may wait for their turn in this process; one more is told to come back."""
@@ -41,7 +41,8 @@ class Database:
         min_connections: kept open while idle.
         max_connections: open at the same time.
         acquire_timeout_s: longest wait for a free connection.
-        busy_timeout_ms: longest wait for another process's lock (SQLite).
+        busy_timeout_ms: longest wait for another process's lock (SQLite); left out,
+            ``BUSY_TIMEOUT_MS``.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Database:
         min_connections: int = 0,
         max_connections: int = 10,
         acquire_timeout_s: float = 30.0,
-        busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+        busy_timeout_ms: int | None = None,
     ) -> None:
         parsed = make_url(url)
         self._sqlite = parsed.get_backend_name() == "sqlite"
@@ -75,7 +76,9 @@ class Database:
             options |= {"pool_pre_ping": True, "pool_recycle": _RECYCLE_S}
         self._engine: AsyncEngine = create_async_engine(parsed, **options)
         if self._sqlite:
-            _set_up_sqlite(self._engine, busy_timeout_ms)
+            _set_up_sqlite(
+                self._engine, BUSY_TIMEOUT_MS if busy_timeout_ms is None else busy_timeout_ms
+            )
         self._turn = asyncio.Lock()
         self._waiting = 0
 
