@@ -12,10 +12,11 @@ use flux_types::Position;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::active::Active;
+use crate::clock::Stamp;
 use crate::commit::{Committer, install, segment_header};
 use crate::disk::{DirLock, Disk, LockFailure};
 use crate::error::{Damage, DamageCause, DamageReport, LogError};
-use crate::format::align_up;
+use crate::format::{SegmentKey, align_up};
 use crate::hot::Hot;
 use crate::inspect::{Chores, End, Known, Listing, chain, check_records, read_headers, sort};
 use crate::listen::Listeners;
@@ -98,7 +99,18 @@ pub(crate) fn open(options: LogOptions) -> Result<Opened, LogError> {
         name: "dir",
         problem: "the log has been opened 2^32 times, no epoch is left".to_owned(),
     })?;
-    begin(options, lock, listing, snapshots, known, end, epoch, report, chores)
+    let found = Found { listing, snapshots, known, end, report, chores };
+    begin(options, lock, found, epoch)
+}
+
+/// What was found, once it is certain that the log opens.
+struct Found {
+    listing: Listing,
+    snapshots: SnapshotStore,
+    known: Vec<Known>,
+    end: End,
+    report: OpenReport,
+    chores: Chores,
 }
 
 fn take_lock(disk: &dyn Disk, dir: &Path) -> Result<DirLock, LogError> {
@@ -110,31 +122,20 @@ fn take_lock(disk: &dyn Disk, dir: &Path) -> Result<DirLock, LogError> {
 }
 
 /// Begins a new epoch after what was found.
-#[expect(clippy::too_many_arguments, reason = "each is one result of one step of opening")]
-fn begin(
-    options: LogOptions,
-    lock: DirLock,
-    listing: Listing,
-    snapshots: SnapshotStore,
-    known: Vec<Known>,
-    end: End,
-    epoch: u32,
-    mut report: OpenReport,
-    mut chores: Chores,
-) -> Result<Opened, LogError> {
+fn begin(options: LogOptions, lock: DirLock, found: Found, epoch: u32) -> Result<Opened, LogError> {
+    let Found { listing, snapshots, mut known, end, mut report, mut chores } = found;
     let disk = Arc::clone(&options.disk);
     for path in &listing.temporary {
         disk.remove(path).map_err(LogError::io("remove", path))?;
     }
     set_aside(&*disk, &chores.set_aside, &mut report)?;
-    let mut known = known;
     let log_id = known.last().map_or_else(
         || u128::from(disk.entropy()) << 64 | u128::from(disk.entropy()),
         |segment| segment.header.log_id,
     );
     let mut floor = known.first().map_or(end.position, |oldest| oldest.header.previous);
     settle_tail(&options, &mut known, &mut chores)?;
-    let list = segment_list(known);
+    let list = segment_list(known, end);
     if list.is_empty() {
         floor = end.position;
     }
@@ -218,14 +219,17 @@ fn settle_tail(
     Ok(())
 }
 
-fn segment_list(known: Vec<Known>) -> VecDeque<Arc<Segment>> {
+fn segment_list(known: Vec<Known>, end: End) -> VecDeque<Arc<Segment>> {
     let mut list: VecDeque<Arc<Segment>> = VecDeque::with_capacity(known.len());
+    let ended = |segment: &Segment, key: SegmentKey, last: Position, stamp: Stamp| {
+        segment.set_end(stamp);
+        if segment.header.key() == key {
+            segment.extend(last.offset, segment.bytes);
+        }
+    };
     for Known { header, path, bytes, scan } in known {
         if let Some(before) = list.back() {
-            before.set_end(header.previous_end);
-            if header.previous_segment == before.header.key() {
-                before.extend(header.previous.offset, before.bytes);
-            }
+            ended(before, header.previous_segment, header.previous, header.previous_end);
         }
         let segment = Segment::new(header, path, bytes);
         if let Some(found) = scan {
@@ -233,6 +237,10 @@ fn segment_list(known: Vec<Known>) -> VecDeque<Arc<Segment>> {
             segment.set_end(found.end);
         }
         list.push_back(Arc::new(segment));
+    }
+    // An empty segment may have followed and is not in the list any more.
+    if let Some(last) = list.back() {
+        ended(last, end.segment, end.position, end.stamp);
     }
     list
 }

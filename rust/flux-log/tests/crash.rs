@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flux_log::disk::{CrashModel, SimDisk};
-use flux_log::{Append, Log, LogError, LogOptions, View};
+use flux_log::{Append, Log, LogError, LogOptions, Verify, View};
 use flux_types::{Position, TenantId};
 use support::{read_lossy, small};
 
@@ -144,7 +144,11 @@ fn options(disk: &SimDisk, random: &mut Random, align: u64) -> LogOptions {
     options.spare_segments = 1 + usize::try_from(random.below(2)).unwrap();
     options.retention.bytes_max = 4 * options.segment_bytes;
     options.views = vec![View::pinning("view", 1 << 20)];
-    options.verify = flux_log::Verify::All;
+    options.verify = match random.below(3) {
+        0 => Verify::Tail,
+        1 => Verify::Replayed,
+        _ => Verify::All,
+    };
     options
 }
 

@@ -216,6 +216,21 @@ fn a_reader_meets_damage_that_comes_while_the_log_is_open() {
 }
 
 #[test]
+fn damage_not_looked_for_when_opening_is_told_by_readers() {
+    let disk = SimDisk::new(1);
+    let before = filled(&disk, 400);
+    let (path, _) = segments(&disk).swap_remove(0);
+    assert!(disk.flip(&path, 40_000, 1));
+    let mut quick = options(&disk);
+    quick.verify = flux_log::Verify::Tail;
+    let log = Log::open_stepped(quick).unwrap();
+    let left = read_lossy(&log, Position::START);
+    let [(from, to)] = left.damaged[..] else { panic!("{:?}", left.damaged) };
+    let lost = to.offset - from.offset + 1;
+    assert_eq!(left.records.len() as u64 + lost, before.len() as u64);
+}
+
+#[test]
 fn a_log_that_ends_before_a_durable_snapshot_is_damaged() {
     let disk = SimDisk::new(1);
     let log = Log::open_stepped(options(&disk)).unwrap();
