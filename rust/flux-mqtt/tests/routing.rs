@@ -334,3 +334,20 @@ fn subscriptions_end_when_the_right_to_them_does() {
     assert_eq!(site.broker.counters().subscriptions.get(), 1);
     assert_eq!(site.broker.rights_changed(), 0);
 }
+
+#[test]
+fn no_local_of_both_ends_of_a_conversation_lets_each_hear_the_other() {
+    let site = site();
+    let (mut client, mut twin) = (site.connected(V5, "c"), site.connected(V5, "twin"));
+    let qos = QOS_1;
+    let no_local = SubscribeOptions { qos, no_local: true, ..SubscribeOptions::default() };
+    client.subscribe_with(&[("t", no_local)], &[]);
+    twin.subscribe_with(&[("t", no_local)], &[]);
+    client.publish_with("t", "request", 1, false, &[Property::ResponseTopic("t")]);
+    client.commit();
+    assert_eq!(twin.messages(), ["t=request"]);
+    twin.publish("t", "response", 1);
+    twin.commit();
+    client.take();
+    assert_eq!(client.messages(), ["t=response"], "[MQTT-3.8.3-3]");
+}
