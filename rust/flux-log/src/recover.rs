@@ -69,6 +69,9 @@ pub(crate) fn open(options: LogOptions) -> Result<Opened, LogError> {
     let dir = options.dir.clone();
     disk.create_dir(&dir).map_err(LogError::io("create", &dir))?;
     let lock = take_lock(&*disk, &dir)?;
+    // What is seen now will be built on: after the end of the process alone, names may be in memory
+    // only, and a segment renamed for another use could have its old name back after a power cut.
+    disk.sync_dir(&dir).map_err(LogError::io("sync", &dir))?;
     let entries = disk.list(&dir).map_err(LogError::io("list", &dir))?;
     let listing = sort(&dir, &entries);
     let snapshots =
