@@ -87,8 +87,8 @@ pub trait Access: Send + Sync {
     /// Why it is refused.
     fn authenticate(&self, sign_in: &SignIn<'_>) -> Result<Principal, Denial>;
 
-    /// Whether the principal may publish to the topic. Topics that begin with `$` are refused
-    /// before this is asked.
+    /// Whether the principal may publish to the topic. Topics below `$SYS` and `$share`
+    /// are refused before this is asked.
     fn may_publish(&self, principal: &Principal, topic: &Topic) -> bool;
 
     /// Whether the principal may subscribe to the filter.

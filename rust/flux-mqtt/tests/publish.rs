@@ -131,6 +131,18 @@ fn a_publication_that_is_not_allowed_is_refused_as_its_version_can_say() {
 }
 
 #[test]
+fn other_dollar_topics_are_for_the_rights_to_judge() {
+    let site = site();
+    let mut client = site.connected(V3, "c");
+    client.subscribe(&[("#", 1), ("$own/#", 1)]);
+    client.publish("$own/t", "x", 1);
+    client.commit();
+    assert_eq!(client.take(), [Got::Puback(1, Reason::SUCCESS)]);
+    assert_eq!(client.messages(), ["$own/t=x"], "not by `#` too [MQTT-4.7.2-1]");
+    assert!(matches!(client.publish("$SYS/t", "x", 2), Flow::Closed(_)));
+}
+
+#[test]
 fn rights_are_asked_once_for_a_topic_until_they_change() {
     let site = site();
     let mut client = site.connected(V3, "c");

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use flux_types::{Message, Qos, Topic};
 
 use super::open::{Context, Open};
-use super::publish::{TopicCache, message_properties, oversized};
+use super::publish::{TopicCache, is_servers_own, message_properties, oversized};
 use super::receipts::Receipts;
 use crate::codec::{
     Connack, Connect, Packet, Properties, Property, PropertyBuf, Reason, Version, Will,
@@ -179,7 +179,7 @@ fn hold_will(
     if oversized(&topic, &broker.limits) {
         return Err(refused(Reason::TOPIC_NAME_INVALID, "the will's topic is too long or deep"));
     }
-    if topic.is_reserved() || !broker.access.may_publish(principal, &topic) {
+    if is_servers_own(&topic) || !broker.access.may_publish(principal, &topic) {
         return Err(refused(Reason::NOT_AUTHORIZED, "the will's topic is not allowed"));
     }
     if will.properties.as_bytes().len() > broker.limits.publish_properties_bytes_max {

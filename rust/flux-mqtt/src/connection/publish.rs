@@ -45,8 +45,7 @@ impl TopicCache {
             return Ok((known.topic.clone(), known.refusal));
         }
         let topic = topic_of(name)?;
-        // `$` topics are the server's own (section 4.7.2)
-        let refusal = if topic.is_reserved() || !access.may_publish(principal, &topic) {
+        let refusal = if is_servers_own(&topic) || !access.may_publish(principal, &topic) {
             Some(Reason::NOT_AUTHORIZED)
         } else if oversized(&topic, &broker.limits) {
             Some(Reason::TOPIC_NAME_INVALID)
@@ -81,6 +80,12 @@ fn topic_of(name: &str) -> Result<Topic, Error> {
             what: "a topic name that is not accepted here",
         },
     })
+}
+
+/// Whether only the server may publish there (section 4.7.2). Other topics that begin with `$` are
+/// for [`crate::Access`] to judge.
+pub(super) fn is_servers_own(topic: &Topic) -> bool {
+    matches!(topic.levels().next(), Some("$SYS" | "$share"))
 }
 
 /// Whether a topic is beyond our limits, though the standard allows it.
