@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fluxhybrid.actions.outbox import OutboxRunner
 from fluxhybrid.actions.webhook import WebhookRunner
-from fluxhybrid.errors import Unavailable
+from fluxhybrid.errors import Invalid, Unavailable
 from fluxhybrid.operations.listener import OperationsListener
 from fluxhybrid.operations.logs import set_up_logs
 from fluxhybrid.operations.metrics import metrics_page, webhook_metrics_text
@@ -31,9 +31,11 @@ if TYPE_CHECKING:
 
     from fluxhybrid.api.application import Services
     from fluxhybrid.config import Config
+    from fluxhybrid.configuration.service import Configuration
     from fluxhybrid.engine.ports import EnginePort, ScriptTester
     from fluxhybrid.operations.metrics import HttpMetrics
     from fluxhybrid.storage import Database
+    from fluxhybrid.telemetry.stream import Watchers
 
 __all__ = ["Context", "Platform", "serve"]
 
@@ -113,14 +115,17 @@ class Platform:
         api_socket = None if self._headless else self._listen("server", self.config.server)
         metrics_socket = self._listen("metrics", self.config.metrics)
         self._stack.push_async_callback(self._stop_engine)
+        # It locks the data directory, and serves devices by the configuration last in force while
+        # the rest starts.
+        await self._start_engine()
         if api_socket is None:
-            await self._start_engine()
             await self._start_operations(metrics_socket, [])
+            if self.engine.generation() == 0:
+                _log.warning("there is no configuration here yet: start once without --headless")
             return
         database = await self._open_database()
         services, own_token, http_metrics = await self._make_services(database)
-        await services.configuration.load()
-        await self._start_engine()
+        await self._load(services.configuration)
         await self._start_operations(metrics_socket, [http_metrics.text])
         await self._start_api(api_socket, services, http_metrics)
         # Last: whoever is shown a token has a server to use it with.
@@ -149,6 +154,16 @@ class Platform:
         operations = OperationsListener(lambda: metrics_page(every), self.engine.health)
         await operations.start(listener)
         self._stack.push_async_callback(operations.stop)
+
+    async def _load(self, configuration: Configuration) -> None:
+        try:
+            await configuration.load()
+        except Invalid as error:
+            # Stored by an earlier version, perhaps, that was less strict. Without the API nobody
+            # could mend it, so it is served all the same.
+            for problem in error.problems:
+                _log.error("stored configuration: %s: %s", problem.where, problem.message)
+            _log.error("generation %s stays in force", self.engine.generation())
 
     async def _open_database(self) -> Database:
         from fluxhybrid.storage import Database
@@ -254,7 +269,7 @@ class Platform:
             return ""
         return webhook_metrics_text(self._webhooks.outcomes, self._webhooks.circuits())
 
-    def _report(self, configuration: Any, watchers: Any) -> dict[str, Any]:
+    def _report(self, configuration: Configuration, watchers: Watchers) -> dict[str, Any]:
         generations = configuration.generations()
         return {
             "version": _version(),

@@ -18,7 +18,8 @@ KINDS = ("tenants", "principals", "products", "devices", "rules")
 
 
 class EventStreamDouble:
-    def __init__(self, kinds: Sequence[str] | None) -> None:
+    def __init__(self, tenant: int, kinds: Sequence[str] | None) -> None:
+        self.tenant = tenant
         self.kinds = kinds
         self.dropped = 0
         self.closed = False
@@ -47,7 +48,7 @@ class EngineDouble:
         self.firing_records: list[dict[str, Any]] = []
         self.alarm_records: dict[str, dict[str, Any]] = {}
         self.command_records: dict[str, dict[str, Any]] = {}
-        self.published: list[tuple[int, str, bytes, int, bool]] = []
+        self.published: list[tuple[int, str, bytes, int]] = []
         self.streams: list[EventStreamDouble] = []
         self.outbox: dict[str, dict[str, Any]] = {}
         self.taken: set[str] = set()
@@ -75,16 +76,21 @@ class EngineDouble:
     def generation(self) -> int:
         return int(self.document["generation"])
 
+    def _order(self, document: Mapping[str, Any]) -> None:
+        if document.get("base_generation", self.generation()) != self.generation():
+            raise Conflict("config.conflict", "the change is built on another generation")
+        if document["generation"] <= self.generation():
+            raise Conflict("config.not_later", "the generation is not later")
+
     def check_configuration(self, document: Mapping[str, Any]) -> list[Problem]:
+        self._order(document)
         candidate, prefix = self._candidate(document)
         return _problems(candidate, prefix)
 
     def apply(self, document: Mapping[str, Any]) -> int:
-        if "base_generation" in document:
-            if self.refuse_deltas:
-                raise Unavailable("engine.busy", "not now")
-            if document["base_generation"] != self.generation():
-                raise Conflict("config.generation", "the change is built on another generation")
+        if "base_generation" in document and self.refuse_deltas:
+            raise Unavailable("engine.busy", "not now")
+        self._order(document)
         candidate, prefix = self._candidate(document)
         problems = _problems(candidate, prefix)
         if problems:
@@ -139,8 +145,8 @@ class EngineDouble:
         found = [
             record
             for record in self.firing_records
-            if (rule_id is None or record["rule"] == rule_id)
-            and (device_id is None or record["device"] == device_id)
+            if (rule_id is None or record["rule_id"] == rule_id)
+            and (device_id is None or record["device_id"] == device_id)
         ]
         if before is not None:
             ids = [record["id"] for record in found]
@@ -159,9 +165,9 @@ class EngineDouble:
     ) -> list[dict[str, Any]]:
         return [
             record
-            for record in self.alarm_records.values()
+            for record in _behind(list(self.alarm_records.values()), before)
             if (state is None or record["state"] == state)
-            and (device_id is None or record["device"] == device_id)
+            and (device_id is None or record["device_id"] == device_id)
         ][:limit]
 
     def acknowledge_alarm(self, tenant: int, alarm_id: str, who: str) -> dict[str, Any]:
@@ -191,9 +197,9 @@ class EngineDouble:
     ) -> list[dict[str, Any]]:
         return [
             record
-            for record in reversed(self.command_records.values())
+            for record in _behind(list(reversed(self.command_records.values())), before)
             if (status is None or record["status"] == status)
-            and (device_id is None or record["device"] == device_id)
+            and (device_id is None or record["device_id"] == device_id)
         ][:limit]
 
     def command(self, tenant: int, command_id: str) -> dict[str, Any] | None:
@@ -207,7 +213,7 @@ class EngineDouble:
         command_id = str(uuid.uuid4())
         self.command_records[command_id] = {
             "id": command_id,
-            "device": device_id,
+            "device_id": device_id,
             "command": command,
             "params": params,
             "status": "pending",
@@ -215,11 +221,11 @@ class EngineDouble:
         }
         return command_id
 
-    def publish(self, tenant: int, topic: str, payload: bytes, qos: int, retain: bool) -> None:
-        self.published.append((tenant, topic, payload, qos, retain))
+    def publish(self, tenant: int, topic: str, payload: bytes, qos: int) -> None:
+        self.published.append((tenant, topic, payload, qos))
 
-    def events(self, kinds: Sequence[str] | None = None) -> EventStreamDouble:
-        stream = EventStreamDouble(kinds)
+    def events(self, tenant: int, kinds: Sequence[str] | None = None) -> EventStreamDouble:
+        stream = EventStreamDouble(tenant, kinds)
         self.streams.append(stream)
         return stream
 
@@ -245,6 +251,13 @@ class EngineDouble:
             self.outbox.pop(entry_id, None)
         else:
             self._ready.set()
+
+
+def _behind(records: list[dict[str, Any]], before: str | None) -> list[dict[str, Any]]:
+    if before is None:
+        return records
+    ids = [record["id"] for record in records]
+    return records[ids.index(before) + 1 :] if before in ids else []
 
 
 class TesterDouble:

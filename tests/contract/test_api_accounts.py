@@ -56,7 +56,7 @@ async def test_token_is_stored_as_a_hash_only(site: Running, tmp_path: Path) -> 
     with sqlite3.connect(tmp_path / "flux.db") as connection:
         ((stored,),) = connection.execute("SELECT token_sha256 FROM api_tokens").fetchall()
     assert stored == hashlib.sha256(site.token.encode()).hexdigest()
-    for file in tmp_path.iterdir():
+    for file in tmp_path.iterdir():  # noqa: ASYNC240
         if file.is_file():
             assert site.token.encode() not in file.read_bytes()
 

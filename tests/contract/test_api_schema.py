@@ -32,7 +32,7 @@ from schemathesis.specs.openapi.checks import (
 from fluxhybrid.api.problems import ProblemDocument
 from tests.contract.api_fixture import running
 
-EXAMPLES: Final = int(os.environ.get("FLUX_API_EXAMPLES", "4"))
+EXAMPLES: Final = int(os.environ.get("FLUX_API_EXAMPLES", "2"))
 
 
 @dataclass
@@ -103,7 +103,7 @@ CHECKS: Final = [
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_no_call_breaks_the_server_and_every_error_is_a_problem(
     server: Server, mode: GenerationMode
 ) -> None:

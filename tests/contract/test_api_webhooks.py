@@ -168,7 +168,7 @@ async def test_failing_receiver_is_tried_again_under_the_same_key() -> None:
 async def test_receiver_that_recovers_gets_it_after_all() -> None:
     async with receiver(status(503)) as target, sending() as sent:
         entry = sent.put(target.url)
-        while not target.requests:
+        while not target.requests:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         target.answer = status(200)
         assert await sent.outcome(entry) == (True, "HTTP 200")
@@ -246,7 +246,7 @@ async def test_circuit_is_seen_to_open_and_close() -> None:
     async with receiver(status(500)) as target, sending(config) as sent:
         entry = sent.put(f"{target.url}?key=secret")
         async with asyncio.timeout(10):
-            while sent.webhooks.circuits()[:1] == [] or (
+            while sent.webhooks.circuits()[:1] == [] or (  # noqa: ASYNC110
                 sent.webhooks.circuits()[0]["circuit"] != "open"
             ):
                 await asyncio.sleep(0.001)
@@ -301,7 +301,7 @@ async def test_stopping_reports_nothing_so_that_entries_come_again() -> None:
     async with receiver(silence) as target:
         async with sending(WebhookConfig()) as sent:
             entry = sent.put(target.url)
-            while not target.requests:
+            while not target.requests:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         assert sent.engine.completed == []
         assert entry in sent.engine.outbox

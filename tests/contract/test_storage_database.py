@@ -113,7 +113,7 @@ async def test_records_come_back_as_they_went_in(database: Database) -> None:
 
 
 async def test_failed_transaction_leaves_nothing_behind(database: Database) -> None:
-    with pytest.raises(RuntimeError, match="on purpose"):
+    with pytest.raises(RuntimeError, match="on purpose"):  # noqa: PT012
         async with database.write() as transaction:
             await transaction.products.insert(product())
             raise RuntimeError("on purpose")
@@ -324,8 +324,9 @@ async def test_memory_database_is_one_database_for_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "code"), [(b"this is no database" * 100, "storage.damaged"), (None, "storage.unreachable")]
-)  # fmt: skip
+    ("content", "code"),
+    [(b"this is no database" * 100, "storage.damaged"), (None, "storage.unreachable")],
+)
 async def test_file_that_is_no_database_is_told_as_such(
     tmp_path: Path, content: bytes | None, code: str
 ) -> None:
@@ -357,7 +358,7 @@ async def test_current_tables_are_left_alone_without_loading_the_migration_libra
         "assert 'alembic' not in sys.modules, 'loaded for nothing'\n"
     )
     env = {**os.environ, "PYTHONPATH": str(project_root / "python")}
-    subprocess.run([sys.executable, "-c", script, url_of(path)], check=True, env=env)
+    subprocess.run([sys.executable, "-c", script, url_of(path)], check=True, env=env)  # noqa: ASYNC221
     with sqlite3.connect(path) as connection:
         names = connection.execute("SELECT name FROM tenants ORDER BY id").fetchall()
     assert names == [("default",), ("other",)]

@@ -15,3 +15,4 @@ class AlarmList(Output):
     """Alarms, newest first."""
 
     items: list[dict[str, Any]]
+    next_cursor: str | None

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fluxhybrid.accounts.routes import SignedIn
 from fluxhybrid.alarms.model import AlarmList, AlarmState
 from fluxhybrid.alarms.service import Alarms
-from fluxhybrid.configuration.paging import LIMIT_DEFAULT, Limit
+from fluxhybrid.configuration.paging import LIMIT_DEFAULT, EntryCursor, Limit
 from fluxhybrid.configuration.parameters import PREFIX
 from fluxhybrid.engine.notation import Key
 
@@ -33,10 +33,12 @@ async def list_alarms(
     session: SignedIn,
     state: Annotated[AlarmState | None, Query(description="In this state only.")] = None,
     device: Annotated[Key | None, Query(description="Of the device with this key only.")] = None,
+    cursor: Annotated[EntryCursor | None, Query()] = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> AlarmList:
     """List alarms, newest first: all that are active, and the last that ended."""
-    return AlarmList(items=await alarms.list(session.tenant_id, state, device, limit))
+    items, following = await alarms.page(session.tenant_id, state, device, cursor, limit)
+    return AlarmList(items=items, next_cursor=following)
 
 
 @router.post("/{alarm_id}/acknowledge")

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from fluxhybrid.alarms.ports import AlarmBook
+from fluxhybrid.configuration.paging import cut
 
 __all__ = ["Alarms"]
 
@@ -21,11 +22,19 @@ class Alarms:
     def __init__(self, book: AlarmBook) -> None:
         self._book = book
 
-    async def list(
-        self, tenant_id: int, state: str | None, device_id: str | None, limit: int
-    ) -> list[dict[str, Any]]:
-        """Alarms, newest first."""
-        return await asyncio.to_thread(self._book.alarms, tenant_id, state, device_id, None, limit)
+    async def page(
+        self,
+        tenant_id: int,
+        state: str | None,
+        device_id: str | None,
+        cursor: str | None,
+        limit: int,
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """A page of alarms, newest first, and where to go on."""
+        found = await asyncio.to_thread(
+            self._book.alarms, tenant_id, state, device_id, cursor, limit + 1
+        )
+        return cut(found, limit)
 
     async def acknowledge(self, tenant_id: int, alarm_id: UUID, who: str) -> dict[str, Any]:
         """Somebody has seen it.

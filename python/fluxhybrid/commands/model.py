@@ -34,3 +34,4 @@ class CommandList(Output):
     """Commands, newest first."""
 
     items: list[dict[str, Any]]
+    next_cursor: str | None

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fluxhybrid.accounts.routes import SignedIn
 from fluxhybrid.commands.model import CommandAccepted, CommandIn, CommandList, CommandStatus
 from fluxhybrid.commands.service import Commands
-from fluxhybrid.configuration.paging import LIMIT_DEFAULT, Limit
+from fluxhybrid.configuration.paging import LIMIT_DEFAULT, EntryCursor, Limit
 from fluxhybrid.configuration.parameters import PREFIX, Reference
 from fluxhybrid.engine.notation import Key
 
@@ -41,10 +41,12 @@ async def list_commands(
     session: SignedIn,
     device: Annotated[Key | None, Query(description="To the device with this key only.")] = None,
     status: Annotated[CommandStatus | None, Query(description="In this status only.")] = None,
+    cursor: Annotated[EntryCursor | None, Query()] = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> CommandList:
     """List commands, newest first: all that are open, and the last that ended."""
-    return CommandList(items=await commands.list(session.tenant_id, device, status, limit))
+    items, following = await commands.page(session.tenant_id, device, status, cursor, limit)
+    return CommandList(items=items, next_cursor=following)
 
 
 @router.get("/commands/{command_id}")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fluxhybrid.commands.model import CommandIn
 from fluxhybrid.commands.ports import CommandBook
+from fluxhybrid.configuration.paging import cut
 from fluxhybrid.configuration.references import find
 from fluxhybrid.configuration.service import Configuration
 from fluxhybrid.errors import NotFound
@@ -47,13 +48,19 @@ class Commands:
             )
         )
 
-    async def list(
-        self, tenant_id: int, device_id: str | None, status: str | None, limit: int
-    ) -> list[dict[str, Any]]:
-        """Commands, newest first."""
-        return await asyncio.to_thread(
-            self._book.commands, tenant_id, device_id, status, None, limit
+    async def page(
+        self,
+        tenant_id: int,
+        device_id: str | None,
+        status: str | None,
+        cursor: str | None,
+        limit: int,
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """A page of commands, newest first, and where to go on."""
+        found = await asyncio.to_thread(
+            self._book.commands, tenant_id, device_id, status, cursor, limit + 1
         )
+        return cut(found, limit)
 
     async def get(self, tenant_id: int, command_id: UUID) -> dict[str, Any]:
         """One command, with its status and reply.

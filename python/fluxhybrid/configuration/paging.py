@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
@@ -16,7 +16,16 @@ from pydantic import Field, StringConstraints
 from fluxhybrid.configuration.ports import Collection
 from fluxhybrid.storage.records import Device, Principal, Product, Rule
 
-__all__ = ["LIMIT_DEFAULT", "LIMIT_MAX", "Cursor", "Limit", "Page", "read_page"]
+__all__ = [
+    "LIMIT_DEFAULT",
+    "LIMIT_MAX",
+    "Cursor",
+    "EntryCursor",
+    "Limit",
+    "Page",
+    "cut",
+    "read_page",
+]
 
 LIMIT_DEFAULT: Final = 100
 LIMIT_MAX: Final = 1_000
@@ -30,6 +39,13 @@ Cursor = Annotated[
     Field(description="`next_cursor` of the page before."),
 ]
 """Where to go on."""
+
+EntryCursor = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9A-Za-z._-]{1,200}$"),
+    Field(description="`next_cursor` of the page before."),
+]
+"""Where to go on in a list the engine keeps: the id of the entry the page ended with."""
 
 R = TypeVar("R", Product, Device, Principal, Rule)
 
@@ -56,3 +72,9 @@ async def read_page(
     found = await collection.page(tenant_id, after=after, limit=limit + 1, where=where)
     items = found[:limit]
     return Page(items, items[-1].id.hex if len(found) > limit else None)
+
+
+def cut(found: list[dict[str, Any]], limit: int) -> tuple[list[dict[str, Any]], str | None]:
+    """A page of entries the engine gave, asked for one more than ``limit``, and where to go on."""
+    items = found[:limit]
+    return items, str(items[-1]["id"]) if len(found) > limit else None

@@ -47,25 +47,21 @@ class Change:
         self.store: Final = transaction
         self._upsert: dict[str, list[Mapping[str, Any]]] = {}
         self._delete: dict[str, list[str]] = {}
-        self._pointers: dict[str, str] = {}
+        self._renamed: dict[str, Mapping[str, str]] = {}
 
     def upsert(
-        self, kind: Kind, entry: Mapping[str, Any], pointers: Mapping[str, str] | None = None
+        self, kind: Kind, entry: Mapping[str, Any], renamed: Mapping[str, str] | None = None
     ) -> None:
         """Tell the engine of a thing that is new or changed.
 
         Args:
             kind: what it is.
             entry: as the engine reads it.
-            pointers: where the caller's own document has a member another name, from the
-                engine's to the caller's: ``{"/product": "/product_id"}``.
+            renamed: where the caller's own document has a member another name, from the
+                engine's pointer to the caller's: ``{"/product": "/product_id"}``.
         """
-        entries = self._upsert.setdefault(kind, [])
-        prefix = f"/upsert/{kind}/{len(entries)}"
-        entries.append(entry)
-        self._pointers[prefix] = ""
-        for engines, callers in (pointers or {}).items():
-            self._pointers[prefix + engines] = callers
+        self._upsert.setdefault(kind, []).append(entry)
+        self._renamed[entry["id"]] = renamed or {}
 
     def delete(self, kind: Kind, record_id: UUID) -> None:
         """Tell the engine of a thing that is gone."""
@@ -80,15 +76,29 @@ class Change:
             "delete": self._delete,
         }
 
-    def callers_problems(self, problems: list[Problem]) -> list[Problem]:
-        """The engine's problems with pointers into what the caller sent."""
-        return [replace(problem, pointer=self._callers(problem.pointer)) for problem in problems]
+    def callers_problem(self, problem: Problem, document: Mapping[str, Any]) -> Problem:
+        """The engine's problem, with a pointer into what the caller sent.
 
-    def _callers(self, pointer: str | None) -> str | None:
-        for prefix in sorted(self._pointers, key=len, reverse=True):
-            if pointer is not None and (pointer == prefix or pointer.startswith(prefix + "/")):
-                return self._pointers[prefix] + pointer[len(prefix) :] or None
-        return pointer
+        What is wrong elsewhere in the configuration is named, as the caller cannot point at it.
+        """
+        parts = (problem.pointer or "").split("/")[1:]
+        sections = document
+        if parts[:1] == ["upsert"]:
+            parts, sections = parts[1:], document["upsert"]
+        if len(parts) < 2 or parts[0] not in sections or not parts[1].isdigit():
+            return problem
+        kind, place = parts[0], int(parts[1])
+        entry = sections[kind][place]
+        pointer = "".join(f"/{part}" for part in parts[2:])
+        renamed = self._renamed.get(str(entry["id"]))
+        if renamed is None:
+            name = entry.get("key") or entry.get("username") or entry.get("name") or entry["id"]
+            message = f"{kind[:-1]} {name!r}, {pointer or 'as a whole'}: {problem.message}"
+            return replace(problem, message=message, pointer=None)
+        for engines, callers in renamed.items():
+            if pointer == engines or pointer.startswith(engines + "/"):
+                pointer = callers + pointer[len(engines) :]
+        return replace(problem, pointer=pointer or None)
 
 
 class Configuration:
@@ -140,15 +150,20 @@ class Configuration:
             async with self._store.write() as transaction:
                 change = Change(transaction)
                 yield change
-                base = await transaction.generations.current()
-                generation = max(base, self._engine.generation()) + 1
-                delta = change.delta(base, generation)
-                await self._check(change, delta)
+                base, in_force = await transaction.generations.current(), self._engine.generation()
+                generation = max(base, in_force) + 1
+                if base == in_force:
+                    document = change.delta(base, generation)
+                else:
+                    # The engine is not where the database is: a change of what it has would be a
+                    # change of something else.
+                    document = await full_document(transaction, generation, self._env)
+                await self._check(change, document)
                 await transaction.generations.advance(base, generation)
             # From here on the change is stored: whoever asked for it may hang up, but the engine
             # has to hear of it.
             self._stored = generation
-            await asyncio.shield(asyncio.ensure_future(self._put_in_force(delta)))
+            await asyncio.shield(asyncio.ensure_future(self._put_in_force(document)))
 
     async def load(self) -> Generations:
         """Give the engine everything that is stored: at start, and on demand.
@@ -171,10 +186,10 @@ class Configuration:
         await asyncio.to_thread(self._engine.apply, document)
         return self.generations()
 
-    async def _check(self, change: Change, delta: Mapping[str, Any]) -> None:
-        problems = await asyncio.to_thread(self._engine.check_configuration, delta)
+    async def _check(self, change: Change, document: Mapping[str, Any]) -> None:
+        problems = await asyncio.to_thread(self._engine.check_configuration, document)
         if problems:
-            found = change.callers_problems(problems)
+            found = [change.callers_problem(problem, document) for problem in problems]
             first = found[0]
             raise Invalid(
                 first.code,
@@ -186,13 +201,13 @@ class Configuration:
                 problems=found,
             )
 
-    async def _put_in_force(self, delta: Mapping[str, Any]) -> None:
+    async def _put_in_force(self, document: Mapping[str, Any]) -> None:
         try:
-            await asyncio.to_thread(self._engine.apply, delta)
+            await asyncio.to_thread(self._engine.apply, document)
         except FluxError as error:
             _log.warning(
                 "the engine refused generation %s (%s): giving it the whole configuration",
-                delta["generation"],
+                document["generation"],
                 error,
             )
             try:

@@ -141,12 +141,12 @@ class EnginePort(Protocol):
         """
         ...
 
-    def publish(self, tenant: int, topic: str, payload: bytes, qos: int, retain: bool) -> None:
-        """Publish as if a client had."""
+    def publish(self, tenant: int, topic: str, payload: bytes, qos: int) -> None:
+        """Publish as if a client had; with QoS 1 it is on disk when this returns."""
         ...
 
-    def events(self, kinds: Sequence[str] | None = None) -> EventStream:
-        """Live events of these kinds, or of all."""
+    def events(self, tenant: int, kinds: Sequence[str] | None = None) -> EventStream:
+        """A tenant's live events of these kinds, or of all."""
         ...
 
     async def outbox_ready(self) -> None:

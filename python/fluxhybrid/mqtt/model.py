@@ -81,4 +81,3 @@ class MessageIn(Input):
     topic: Topic
     payload: JsonValue = Field(description="Text as it is, anything else as JSON.")
     qos: Literal[0, 1] = 1
-    retain: bool = False

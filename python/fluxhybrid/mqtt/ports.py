@@ -10,6 +10,6 @@ __all__ = ["Publisher"]
 class Publisher(Protocol):
     """Publishes as if a client had."""
 
-    def publish(self, tenant: int, topic: str, payload: bytes, qos: int, retain: bool) -> None:
+    def publish(self, tenant: int, topic: str, payload: bytes, qos: int) -> None:
         """Publish a message."""
         ...

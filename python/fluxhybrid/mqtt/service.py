@@ -134,5 +134,5 @@ class Messages:
         payload = message.payload
         data = payload.encode() if isinstance(payload, str) else orjson.dumps(payload)
         await asyncio.to_thread(
-            self._publisher.publish, tenant_id, message.topic, data, message.qos, message.retain
+            self._publisher.publish, tenant_id, message.topic, data, message.qos
         )

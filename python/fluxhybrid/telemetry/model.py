@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from fluxhybrid.engine.notation import Output
 
-__all__ = ["EVENT_KINDS", "EventKind", "FiringCursor", "FiringList", "Latest"]
+__all__ = ["EVENT_KINDS", "EventKind", "FiringList", "Latest"]
 
 EventKind = Literal[
     "telemetry", "firing", "alarm", "command", "device_status", "rule_log", "refused"
 ]
 EVENT_KINDS: Final[tuple[str, ...]] = get_args(EventKind)
-
-FiringCursor = Annotated[
-    str,
-    StringConstraints(pattern=r"^[0-9A-Za-z.:_-]{1,200}$"),
-    Field(description="`next_cursor` of the page before."),
-]
 
 
 class Latest(Output):
@@ -31,7 +25,9 @@ class Latest(Output):
     device_id: str = Field(description="Key of the device.")
     id: UUID = Field(description="Id of the device.")
     ts: int | None = Field(description="Milliseconds since 1970.")
-    values: dict[str, Any]
+    values: dict[str, Any] = Field(
+        description='By name: `{"value": ..., "ts": ...}`, the last of each.'
+    )
 
 
 class FiringList(Output):

@@ -32,6 +32,6 @@ class History(Protocol):
 class Events(Protocol):
     """What is happening."""
 
-    def events(self, kinds: Sequence[str] | None = None) -> EventStream:
-        """Live events of these kinds, or of all."""
+    def events(self, tenant: int, kinds: Sequence[str] | None = None) -> EventStream:
+        """A tenant's live events of these kinds, or of all."""
         ...

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Depends, Query, Request, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from fluxhybrid.accounts.routes import SignedIn, address_of
-from fluxhybrid.configuration.paging import LIMIT_DEFAULT, Limit
+from fluxhybrid.configuration.paging import LIMIT_DEFAULT, EntryCursor, Limit
 from fluxhybrid.configuration.parameters import PREFIX, Reference
 from fluxhybrid.engine.notation import Key
-from fluxhybrid.telemetry.model import EventKind, FiringCursor, FiringList, Latest
+from fluxhybrid.telemetry.model import EventKind, FiringList, Latest
 from fluxhybrid.telemetry.service import Telemetry
 from fluxhybrid.telemetry.stream import Watcher, Watchers
 
@@ -47,7 +47,7 @@ async def list_firings(
     session: SignedIn,
     rule_id: Annotated[UUID | None, Query(description="Of this rule only.")] = None,
     device: Annotated[Key | None, Query(description="Of the device with this key only.")] = None,
-    cursor: Annotated[FiringCursor | None, Query()] = None,
+    cursor: Annotated[EntryCursor | None, Query()] = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> FiringList:
     """List firings, newest first."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+from fluxhybrid.configuration.paging import cut
 from fluxhybrid.configuration.references import find
 from fluxhybrid.configuration.service import Configuration
 from fluxhybrid.telemetry.ports import History
@@ -54,5 +55,4 @@ class Telemetry:
             cursor,
             limit + 1,
         )
-        items = found[:limit]
-        return items, str(items[-1]["id"]) if len(found) > limit else None
+        return cut(found, limit)

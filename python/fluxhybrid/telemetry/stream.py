@@ -1,6 +1,7 @@
 """Live events to those who watch.
 
-Owns the one tap on the engine, open while anybody watches, and a bounded queue for each watcher.
+Owns one tap on the engine for each tenant, open while anybody watches, and a bounded queue for each
+watcher.
 Must never wait for a watcher: one that is slow loses the oldest events, counted, and is told.
 """
 
@@ -63,8 +64,6 @@ class Watcher:
         """Whether he watches for this."""
         if event.get("kind") not in self._kinds:
             return False
-        if event.get("tenant", self.tenant_id) != self.tenant_id:
-            return False
         return not self._devices or event.get("device_id") in self._devices
 
     def put(self, encoded: bytes) -> None:
@@ -116,13 +115,14 @@ class Watchers:
         self._events = events
         self._count_changed = count_changed
         self._dropped = dropped
-        self._watchers: set[Watcher] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._watchers: dict[int, set[Watcher]] = {}
+        # One tap on the engine for each tenant that is watched.
+        self._tasks: dict[int, asyncio.Task[None]] = {}
 
     @property
     def count(self) -> int:
         """How many watch."""
-        return len(self._watchers)
+        return sum(map(len, self._watchers.values()))
 
     def join(self, tenant_id: int, kinds: Sequence[str], devices: Sequence[str]) -> Watcher:
         """Begin to watch.
@@ -130,57 +130,63 @@ class Watchers:
         Raises:
             Unavailable: there are too many.
         """
-        if len(self._watchers) >= WATCHERS_MAX:
+        if self.count >= WATCHERS_MAX:
             raise Unavailable(
                 "stream.too_many", "too many are watching", hint="close another stream first"
             )
         watcher = Watcher(tenant_id, kinds, devices, self._dropped)
-        self._watchers.add(watcher)
-        self._count_changed(len(self._watchers))
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="stream")
+        self._watchers.setdefault(tenant_id, set()).add(watcher)
+        self._count_changed(self.count)
+        if tenant_id not in self._tasks:
+            run = self._run(tenant_id)
+            self._tasks[tenant_id] = asyncio.create_task(run, name=f"stream {tenant_id}")
         return watcher
 
     def leave(self, watcher: Watcher) -> None:
         """Stop watching. Harmless when repeated."""
-        self._watchers.discard(watcher)
-        self._count_changed(len(self._watchers))
-        if not self._watchers and self._task is not None:
+        watching = self._watchers.get(watcher.tenant_id, set())
+        watching.discard(watcher)
+        if not watching:
             # Nobody watches: the engine need not make events.
-            self._task.cancel()
-            self._task = None
+            self._watchers.pop(watcher.tenant_id, None)
+            task = self._tasks.pop(watcher.tenant_id, None)
+            if task is not None:
+                task.cancel()
+        self._count_changed(self.count)
 
     async def close(self) -> None:
         """Let everybody go. Harmless when repeated."""
         self._watchers.clear()
-        task, self._task = self._task, None
-        if task is not None:
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self) -> None:
+    async def _run(self, tenant_id: int) -> None:
         while True:
             try:
-                await self._follow()
+                await self._follow(tenant_id)
             except Exception:
                 _log.exception("the live stream broke: opening another")
             await asyncio.sleep(_RETRY_S)
 
-    async def _follow(self) -> None:
-        stream = self._events.events(None)
+    async def _follow(self, tenant_id: int) -> None:
+        stream = self._events.events(tenant_id, None)
         lost_before = 0
         try:
             async for batch in stream:
                 lost, lost_before = stream.dropped - lost_before, stream.dropped
-                for watcher in tuple(self._watchers):
+                for watcher in tuple(self._watchers.get(tenant_id, ())):
                     watcher.lose(lost)
                 for event in batch:
-                    self._tell(event)
+                    self._tell(tenant_id, event)
         finally:
             stream.close()
 
-    def _tell(self, event: dict[str, Any]) -> None:
-        interested = [watcher for watcher in self._watchers if watcher.wants(event)]
+    def _tell(self, tenant_id: int, event: dict[str, Any]) -> None:
+        watching = self._watchers.get(tenant_id, ())
+        interested = [watcher for watcher in watching if watcher.wants(event)]
         if interested:
             encoded = orjson.dumps(event)
             for watcher in interested:

@@ -1,0 +1,69 @@
+"""The configuration as the engine reads it.
+
+Owns the names the engine knows settings by. Must never hold a default: those are the
+configuration's.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from fluxhybrid.config import Config, RulesConfig
+
+__all__ = ["engine_settings", "rule_limits"]
+
+
+def engine_settings(config: Config) -> dict[str, Any]:
+    """Everything the engine is told at start; durations in the unit at the end of the name."""
+    mqtt, plane = config.mqtt, config.engine
+    return {
+        "data_dir": str(config.data_dir.absolute()),
+        "mqtt": {
+            "host": mqtt.host,
+            "port": mqtt.port,
+            "workers": mqtt.workers,
+            "allow_anonymous": mqtt.allow_anonymous,
+            "connections_max": mqtt.connections_max,
+            "packet_bytes_max": mqtt.packet_bytes_max,
+            "connect_timeout_ms": _ms(mqtt.connect_timeout),
+            "keep_alive_max_s": _s(mqtt.keep_alive_max),
+            "sessions_max": mqtt.sessions_max,
+            "session_expiry_max_s": _s(mqtt.session_expiry_max),
+            "session_queue_len_max": mqtt.session_queue_len_max,
+            "session_queue_bytes_max": mqtt.session_queue_bytes_max,
+            "session_inflight_max": mqtt.session_inflight_max,
+            "session_subscriptions_max": mqtt.session_subscriptions_max,
+        },
+        "engine": {
+            "shards": plane.shard_count(),
+            "durability": plane.durability,
+            "log_segment_bytes": plane.log_segment_bytes,
+            "log_inflight_bytes_max": plane.log_inflight_bytes_max,
+            "log_retention_bytes_max": plane.log_retention_bytes_max,
+            "log_retention_age_ms": _ms(plane.log_retention_age),
+        },
+        "eventbus": {"capacity": config.eventbus.capacity},
+        "rules": rule_limits(config.rules),
+    }
+
+
+def rule_limits(rules: RulesConfig) -> dict[str, Any]:
+    """What one call of a script may take."""
+    return {
+        "operations_max": rules.operations_max,
+        "call_depth_max": rules.call_depth_max,
+        "expression_depth_max": rules.expression_depth_max,
+        "string_bytes_max": rules.string_bytes_max,
+        "array_len_max": rules.array_len_max,
+        "map_len_max": rules.map_len_max,
+        "call_deadline_us": rules.call_deadline // timedelta(microseconds=1),
+    }
+
+
+def _ms(value: timedelta) -> int:
+    return value // timedelta(milliseconds=1)
+
+
+def _s(value: timedelta) -> int:
+    return value // timedelta(seconds=1)
