@@ -1,6 +1,5 @@
 //! Compiled products, devices and accounts: what the document's entries become once they hold.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flux_types::{DeviceId, Key, PrincipalId, ProductId, TenantId, TopicFilter};
@@ -9,6 +8,7 @@ use serde_json::Value;
 use crate::document::{DecodeSpec, DeviceEntry, PrincipalEntry, ProductEntry};
 use crate::resolve::TopicKind;
 use crate::secret::Secrets;
+use crate::tags::Tags;
 use crate::template::TopicTemplate;
 
 /// A product: what devices of one make and model have in common.
@@ -80,7 +80,7 @@ pub struct Device {
     /// Whether it may sign in and its messages are decoded.
     pub enabled: bool,
     /// Labels.
-    pub tags: BTreeMap<String, String>,
+    pub tags: Tags,
     pub(crate) secrets: Secrets,
 }
 
@@ -94,7 +94,7 @@ impl Device {
             secret_sha256: self.secrets.current.map(|digest| digest.to_hex()),
             secret_sha256_previous: self.secrets.previous.map(|digest| digest.to_hex()),
             enabled: self.enabled,
-            tags: self.tags.clone(),
+            tags: self.tags.to_map(),
         }
     }
 }

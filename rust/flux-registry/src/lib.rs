@@ -48,6 +48,7 @@ mod resolve;
 mod rule;
 mod secret;
 mod snapshot;
+mod tags;
 mod template;
 
 pub use access::{AuthDenied, DeniedReason, Grants, Identity, Principal, Standing};
@@ -68,4 +69,5 @@ pub use resolve::{Resolved, TopicKind, Unmatched};
 pub use rule::{ActionSpec, RuleSources, RuleSpec};
 pub use secret::SECRET_BYTES_MAX;
 pub use snapshot::Snapshot;
+pub use tags::Tags;
 pub use template::{RenderError, TemplateError, TopicTemplate};

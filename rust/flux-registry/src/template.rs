@@ -2,11 +2,12 @@
 //!
 //! Owns their grammar, matching and rendering. Must never know which devices exist.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use flux_types::{Key, TOPIC_LEVELS_MAX, Topic, TopicError, TopicFilter};
+
+use crate::tags::Tags;
 
 /// A topic with one level that is the device's key and others that may be anything.
 #[derive(Clone, PartialEq, Eq)]
@@ -191,11 +192,7 @@ impl TopicTemplate {
     ///
     /// # Errors
     /// When a capture has no tag, or a tag cannot stand as a level.
-    pub fn render(
-        &self,
-        device: &Key,
-        tags: &BTreeMap<String, String>,
-    ) -> Result<Topic, RenderError> {
+    pub fn render(&self, device: &Key, tags: &Tags) -> Result<Topic, RenderError> {
         let mut topic = String::with_capacity(self.text.len() + device.as_str().len());
         for (index, level) in self.levels.iter().enumerate() {
             if index > 0 {
@@ -243,7 +240,7 @@ impl Level {
     }
 }
 
-fn tag_level<'t>(name: &str, tags: &'t BTreeMap<String, String>) -> Result<&'t str, RenderError> {
+fn tag_level<'t>(name: &str, tags: &'t Tags) -> Result<&'t str, RenderError> {
     let tag = tags.get(name).ok_or_else(|| RenderError::MissingTag(name.to_owned()))?;
     if tag.is_empty() || tag.contains(['/', '+', '#', '\0']) {
         return Err(RenderError::TagNotALevel(name.to_owned()));

@@ -66,7 +66,7 @@ impl Candidate<'_> {
             product: entry.product,
             key: key?,
             enabled: entry.enabled,
-            tags: entry.tags,
+            tags: entry.tags.into(),
             secrets: secrets?,
         })
     }
