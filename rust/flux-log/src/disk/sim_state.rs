@@ -68,8 +68,8 @@ struct Inode {
 #[derive(Debug, Clone)]
 enum NameChange {
     Link(PathBuf, u64),
-    Unlink(PathBuf),
-    Rename(PathBuf, PathBuf),
+    Unlink(PathBuf, u64),
+    Rename(PathBuf, PathBuf, u64),
 }
 
 type Names = BTreeMap<PathBuf, u64>;
@@ -144,18 +144,22 @@ impl Change {
 }
 
 impl NameChange {
-    /// False: what it refers to is not there, since an earlier change was lost.
-    fn apply(&self, names: &mut Names) -> bool {
+    /// Each change is about one file: when an earlier one was lost and another file has the name,
+    /// that one stays.
+    fn apply(&self, names: &mut Names) {
+        let remove = |names: &mut Names, path: &PathBuf, inode: &u64| {
+            if names.get(path) == Some(inode) {
+                names.remove(path);
+            }
+        };
         match self {
             Self::Link(path, inode) => {
                 names.insert(path.clone(), *inode);
-                true
             }
-            Self::Unlink(path) => names.remove(path).is_some(),
-            Self::Rename(from, to) => {
-                let Some(inode) = names.remove(from) else { return false };
-                names.insert(to.clone(), inode);
-                true
+            Self::Unlink(path, inode) => remove(names, path, inode),
+            Self::Rename(from, to, inode) => {
+                remove(names, from, inode);
+                names.insert(to.clone(), *inode);
             }
         }
     }
@@ -233,19 +237,23 @@ impl State {
         let inode = self.next_inode;
         self.next_inode += 1;
         self.inodes.insert(inode, Inode::default());
-        self.rename_change(NameChange::Link(path.to_owned(), inode));
+        self.change_names(NameChange::Link(path.to_owned(), inode));
         inode
     }
 
     pub(super) fn unlink(&mut self, path: &Path) {
-        self.rename_change(NameChange::Unlink(path.to_owned()));
+        if let Ok(inode) = self.inode_of(path) {
+            self.change_names(NameChange::Unlink(path.to_owned(), inode));
+        }
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) {
-        self.rename_change(NameChange::Rename(from.to_owned(), to.to_owned()));
+        if let Ok(inode) = self.inode_of(from) {
+            self.change_names(NameChange::Rename(from.to_owned(), to.to_owned(), inode));
+        }
     }
 
-    fn rename_change(&mut self, change: NameChange) {
+    fn change_names(&mut self, change: NameChange) {
         change.apply(&mut self.names);
         self.pending_names.push(change);
     }
@@ -254,8 +262,8 @@ impl State {
         let inside = |path: &PathBuf| path.parent() == Some(dir);
         for change in std::mem::take(&mut self.pending_names) {
             let ours = match &change {
-                NameChange::Link(path, _) | NameChange::Unlink(path) => inside(path),
-                NameChange::Rename(from, _) => inside(from),
+                NameChange::Link(path, _) | NameChange::Unlink(path, _) => inside(path),
+                NameChange::Rename(from, ..) => inside(from),
             };
             if ours {
                 change.apply(&mut self.durable_names);
