@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from tests.contract.engine_double import EngineDouble, TesterDouble
 
 from fluxhybrid.app import Platform
 from fluxhybrid.config import Config
+from tests.contract.engine_double import EngineDouble, TesterDouble
 
 
 @dataclass

@@ -263,6 +263,8 @@ def _behind(records: list[dict[str, Any]], before: str | None) -> list[dict[str,
 class TesterDouble:
     """Knows one script: ``temperature > <number>``."""
 
+    __test__ = False
+
     def test(self, source: str, message: dict[str, Any], env: dict[str, Any]) -> dict[str, Any]:
         problem = _script_problem(source)
         if problem is not None:
