@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flux_bus::Doorbell;
 use flux_log::{Log, Subscription};
 use flux_mqtt::Broker;
 use flux_mqtt::codec::Reason;
@@ -273,13 +274,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Listens to what happens in a tenant.
+    /// Listens to what happens in a tenant. Rings the bell given.
     ///
     /// # Errors
     /// The engine does not run, or too many listen.
-    pub fn tap(&self, tenant: TenantId) -> Result<LiveTap, EngineError> {
-        let running = self.running()?;
-        running.pipeline.live().tap(tenant).map_err(|error| EngineError::Invalid(error.to_string()))
+    pub fn tap(&self, tenant: TenantId, doorbell: Doorbell) -> Result<LiveTap, EngineError> {
+        Ok(self.running()?.pipeline.live().tap(tenant, doorbell)?)
     }
 
     /// How it is.

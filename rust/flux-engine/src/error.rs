@@ -1,5 +1,6 @@
 //! Why the engine did not do what it was asked.
 
+use flux_bus::BusError;
 use flux_log::LogError;
 use flux_net::NetError;
 use flux_pipeline::{AlarmError, CommandError, PipelineError, Refusal};
@@ -40,6 +41,9 @@ pub enum EngineError {
     /// A message was not taken.
     #[error("the message was not published")]
     Publish(#[from] Refusal),
+    /// Nobody else can listen to what happens.
+    #[error("the live events cannot be listened to")]
+    Tap(#[from] BusError),
     /// What was given cannot be: a topic, an id.
     #[error("{0}")]
     Invalid(String),
@@ -101,6 +105,7 @@ impl Coded for EngineError {
             Self::Command(CommandError::TooMany) => "command.too_many",
             Self::Command(_) => "command.not_recorded",
             Self::Publish(error) => error.code(),
+            Self::Tap(error) => error.code(),
             Self::Invalid(_) => "engine.invalid",
             Self::NotFound { .. } => "engine.not_found",
             Self::Stopped => "engine.stopped",
@@ -120,6 +125,7 @@ impl Coded for EngineError {
                 ErrorKind::NotFound
             }
             Self::Publish(error) => error.kind(),
+            Self::Tap(error) => error.kind(),
             Self::Alarm(_) | Self::Command(_) | Self::Stopped => ErrorKind::Unavailable,
         }
     }

@@ -46,7 +46,9 @@ impl ScriptCheck for Scripts {
 }
 
 impl RuleSettings {
-    pub(crate) fn limits(&self) -> Limits {
+    /// The limits of scripts: what is set here, over the defaults.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
         let mut limits = Limits::default();
         macro_rules! take {
             ($($setting:ident => $limit:ident),+) => {

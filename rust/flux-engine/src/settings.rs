@@ -226,6 +226,8 @@ pub struct RuleSettings {
 
 /// What the largest message record needs beside its payload: source, topic and properties.
 const ENVELOPE_BYTES_MAX: usize = 256 << 10;
+/// What of a segment is not for batches: its header, frames and alignment.
+const SEGMENT_OVERHEAD_BYTES: u64 = 256 << 10;
 /// Log held back for the views before it is the fault to report.
 const VIEWS_BEHIND_BYTES_MAX: u64 = 1 << 30;
 
@@ -235,10 +237,13 @@ impl EngineSettings {
         let mut options = LogOptions::new(self.data_dir.join("log"));
         let packet = self.mqtt.as_ref().map_or(1 << 20, |mqtt| mqtt.packet_bytes_max);
         options.record_bytes_max = packet + ENVELOPE_BYTES_MAX;
-        options.batch_bytes_max = options.batch_bytes_max.max(2 * options.record_bytes_max);
+        // what a network worker appends at a time, and the largest record behind it
+        options.batch_bytes_max = (2 << 20) + options.record_bytes_max;
         options.inflight_bytes_max = plane.log_inflight_bytes_max.max(options.batch_bytes_max);
-        options.segment_bytes =
-            plane.log_segment_bytes.max(4 * options.batch_bytes_max as u64).next_multiple_of(4096);
+        options.segment_bytes = plane
+            .log_segment_bytes
+            .max(options.batch_bytes_max as u64 + SEGMENT_OVERHEAD_BYTES)
+            .next_multiple_of(4096);
         options.durability = match plane.durability {
             DurabilityWord::Sync => Durability::Sync,
             DurabilityWord::None => Durability::None,

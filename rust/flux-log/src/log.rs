@@ -198,6 +198,12 @@ impl Log {
         self.handle.shared.committed()
     }
 
+    /// The largest batch [`Log::append_batch`] takes, bytes with record headers.
+    #[must_use]
+    pub fn batch_bytes_max(&self) -> usize {
+        self.handle.shared.options.batch_bytes_max
+    }
+
     /// The epoch of the positions handed out since opening.
     #[must_use]
     pub fn epoch(&self) -> u32 {

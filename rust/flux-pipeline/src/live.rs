@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flux_bus::{Bus, BusError, BusLimits, Overflow, Tap};
+use flux_bus::{Bus, BusError, BusLimits, Doorbell, Overflow, Tap};
 use flux_types::{DeviceId, Telemetry, TenantId, Topic, TopicFilter};
 
 use crate::firing::Firing;
@@ -131,14 +131,18 @@ impl Live {
         }
     }
 
-    /// Listens to everything of a tenant; the receiver picks what it wants.
+    /// Listens to everything of a tenant; the receiver picks what it wants. Rings the bell given.
     ///
     /// # Errors
     /// [`BusError`] if there are too many taps.
-    pub fn tap(&self, tenant: TenantId) -> Result<LiveTap, BusError> {
+    pub fn tap(&self, tenant: TenantId, doorbell: Doorbell) -> Result<LiveTap, BusError> {
         let all = TopicFilter::new("#").map_err(|_| BusError::Closed)?;
-        let options =
-            flux_bus::TapOptions { tenant, overflow: Overflow::DropOldest, ..Default::default() };
+        let options = flux_bus::TapOptions {
+            tenant,
+            overflow: Overflow::DropOldest,
+            doorbell: Some(doorbell),
+            ..Default::default()
+        };
         let tap = self.bus.subscribe_with(&all, options)?;
         self.taps.fetch_add(1, Ordering::Relaxed);
         Ok(LiveTap { tap, taps: Arc::clone(&self.taps) })

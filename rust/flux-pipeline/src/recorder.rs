@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use flux_log::{Appended, Log, LogError};
-use flux_types::{Instants, Received, TenantId};
+use flux_log::{Append, Appended, Log, LogError};
+use flux_types::{Instants, Position, Received, TenantId};
 use serde::Serialize;
 
-use crate::journal::{Draft, JournalError, RecordKind};
+use crate::journal::{Draft, DraftError, RecordKind};
 
-/// How long to wait before a log without room is asked again.
+/// How long to wait for room before it is asked again whether we are stopping.
 const RETRY: Duration = Duration::from_millis(20);
+
+/// What the log adds to each body when it counts a batch, at most.
+const RECORD_OVERHEAD_BYTES: usize = 64;
 
 /// Writes to the log. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -29,7 +32,7 @@ pub enum RecordError {
     Log(#[from] LogError),
     /// It has no form in the log.
     #[error("the record has no form in the log")]
-    Journal(#[from] JournalError),
+    Draft(#[from] DraftError),
     /// The engine stops; recovery will decide again.
     #[error("the engine is stopping")]
     Stopping,
@@ -61,19 +64,36 @@ impl Recorder {
     }
 
     /// Appends a draft, waiting while the log is busy or the disk is full: for consequences of
-    /// what is already acknowledged, which must not be lost for want of room.
+    /// what is already acknowledged, which must not be lost for want of room. Gives each record's
+    /// position.
+    ///
+    /// One batch, whole or not at all; a draft over the log's limit becomes several, in order, each
+    /// whole. (A crash between them leaves firings without the cursor behind them: recovery knows
+    /// them by their ids.)
     ///
     /// # Errors
     /// The log stopped, or the engine is stopping.
-    pub fn record(&self, draft: &Draft) -> Result<Appended, RecordError> {
+    pub fn record(&self, draft: &Draft) -> Result<Vec<Position>, RecordError> {
+        let appends = draft.appends();
+        let mut positions = Vec::with_capacity(appends.len());
+        let mut rest = appends.as_slice();
+        while !rest.is_empty() {
+            let (batch, after) = rest.split_at(fitting(rest, self.log.batch_bytes_max()));
+            positions.extend(self.append(batch)?.positions());
+            rest = after;
+        }
+        Ok(positions)
+    }
+
+    fn append(&self, batch: &[Append<'_>]) -> Result<Appended, RecordError> {
         loop {
-            match self.log.append_batch(&draft.appends()) {
+            match self.log.append_batch(batch) {
                 Ok(appended) => return Ok(appended),
                 Err(LogError::Busy { .. } | LogError::Full { .. }) => {
                     if self.stopping.load(Ordering::Relaxed) {
                         return Err(RecordError::Stopping);
                     }
-                    std::thread::sleep(RETRY);
+                    let _ = self.log.wait_room(RETRY); // whether or not, it is asked again
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -89,9 +109,19 @@ impl Recorder {
         kind: RecordKind,
         tenant: TenantId,
         event: &impl Serialize,
-    ) -> Result<flux_types::Position, RecordError> {
+    ) -> Result<Position, RecordError> {
         let mut draft = Draft::default();
         draft.event(kind, tenant, self.clock.now().wall_ns, event)?;
-        Ok(self.record(&draft)?.last)
+        Ok(self.append(&draft.appends())?.last)
     }
+}
+
+/// How many records from the front fit one batch; at least one.
+fn fitting(appends: &[Append<'_>], batch_bytes_max: usize) -> usize {
+    let mut bytes = 0;
+    let fits = |append: &&Append<'_>| {
+        bytes += append.body.len() + append.body_rest.len() + RECORD_OVERHEAD_BYTES;
+        bytes <= batch_bytes_max
+    };
+    appends.iter().take_while(fits).count().max(1)
 }

@@ -19,7 +19,11 @@ use crate::access::RegistryAccess;
 
 /// Messages appended at a time at most.
 const BATCH_LEN_MAX: usize = 1024;
-/// Payload bytes appended at a time, but for one large message.
+/// What MQTT properties of a message are counted for.
+const PROPERTIES_BYTES: usize = 64 << 10;
+/// What the log adds to a message.
+const RECORD_OVERHEAD_BYTES: usize = 128;
+/// Bytes appended at a time, but for one large message.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
 /// A connection with what this worker has to know of it.
@@ -34,6 +38,19 @@ pub(crate) struct MqttConnection {
     signed_in: bool,
     /// Not read from because the log or the shards are behind.
     held: bool,
+    /// The server stops: it goes once its last acknowledgement is out.
+    leaving: bool,
+}
+
+impl MqttConnection {
+    /// Ends the connection of a server that stops, unless acknowledgements are still due.
+    fn leave_if_due(&mut self, cx: &mut Context<'_>) -> Verdict {
+        if self.outstanding > 0 {
+            return Verdict::Continue;
+        }
+        self.mqtt.close(Reason::SERVER_SHUTTING_DOWN, cx.output);
+        Verdict::Close
+    }
 }
 
 /// A publication that was read and not yet appended.
@@ -241,11 +258,18 @@ fn first_batch(arrivals: &VecDeque<Arrival>) -> Vec<Incoming> {
         .take(BATCH_LEN_MAX)
         .take_while(|arrival| {
             let first = bytes == 0;
-            bytes += arrival.message.payload.len() + 1;
+            bytes += record_bytes(&arrival.message);
             first || bytes <= BATCH_BYTES_MAX
         })
         .map(|arrival| Incoming { message: Arc::clone(&arrival.message), at_once: arrival.at_once })
         .collect()
+}
+
+/// What a message takes in the log, at most.
+fn record_bytes(message: &Message) -> usize {
+    let properties = if message.properties.is_some() { PROPERTIES_BYTES } else { 0 };
+    let names = message.topic.as_str().len() + message.source.as_str().len();
+    message.payload.len() + names + properties + RECORD_OVERHEAD_BYTES
 }
 
 /// What cannot be taken: who was promised something is told, the rest is routed and not kept.
@@ -279,12 +303,13 @@ fn acknowledge(
 ) {
     io.visit(id, |connection, cx| {
         connection.outstanding = connection.outstanding.saturating_sub(1);
-        match packet_id {
-            Some(packet_id) => {
-                let flow = connection.mqtt.acknowledge(packet_id, reason, cx.output);
-                MqttWorker::follow(flow, connection)
-            }
-            None => Verdict::Continue,
+        let flow = match packet_id {
+            Some(packet_id) => connection.mqtt.acknowledge(packet_id, reason, cx.output),
+            None => Flow::Open,
+        };
+        match flow {
+            Flow::Open if connection.leaving => connection.leave_if_due(cx),
+            _ => MqttWorker::follow(flow, connection),
         }
     });
 }
@@ -309,6 +334,7 @@ impl WorkerProtocol for MqttWorker {
             device: None,
             signed_in: false,
             held: false,
+            leaving: false,
         };
         Self::set_timer(&connection, now, cx);
         connection
@@ -359,11 +385,8 @@ impl WorkerProtocol for MqttWorker {
     }
 
     fn on_stop(&mut self, connection: &mut MqttConnection, cx: &mut Context<'_>) -> Verdict {
-        if connection.outstanding > 0 {
-            return Verdict::Continue; // its acknowledgements are still due
-        }
-        connection.mqtt.close(Reason::SERVER_SHUTTING_DOWN, cx.output);
-        Verdict::Close
+        connection.leaving = true;
+        connection.leave_if_due(cx)
     }
 
     fn on_close(&mut self, connection: MqttConnection, _reason: CloseReason) {

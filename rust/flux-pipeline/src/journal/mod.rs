@@ -52,6 +52,20 @@ impl RecordKind {
     }
 }
 
+/// The largest event, bytes of JSON: a firing's actions can carry what a script made up.
+pub const EVENT_BYTES_MAX: usize = 192 << 10;
+
+/// An event cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DraftError {
+    /// It has no JSON form.
+    #[error("an event has no form in the log: {0}")]
+    NoForm(String),
+    /// It is larger than [`EVENT_BYTES_MAX`].
+    #[error("an event has {0} bytes, more than the log takes")]
+    TooLarge(usize),
+}
+
 /// A record's body cannot be read: damage that the log's checksums did not see, or a newer version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the body of a {kind:?} record cannot be read: {problem}")]
@@ -108,20 +122,26 @@ impl Draft {
     /// Adds an event.
     ///
     /// # Errors
-    /// [`JournalError`] if it has no JSON form.
+    /// [`DraftError`]; nothing was added then.
     pub fn event(
         &mut self,
         kind: RecordKind,
         tenant: TenantId,
         wall_ns: i64,
         event: &impl Serialize,
-    ) -> Result<(), JournalError> {
+    ) -> Result<(), DraftError> {
         let start = self.bytes.len();
-        if let Err(problem) = serde_json::to_writer(&mut self.bytes, event) {
-            self.bytes.truncate(start);
-            return Err(JournalError { kind, problem: problem.to_string() });
-        }
+        let written = serde_json::to_writer(&mut self.bytes, event);
         let end = self.bytes.len();
+        let outcome = match written {
+            Err(problem) => Err(DraftError::NoForm(problem.to_string())),
+            Ok(()) if end - start > EVENT_BYTES_MAX => Err(DraftError::TooLarge(end - start)),
+            Ok(()) => Ok(()),
+        };
+        if outcome.is_err() {
+            self.bytes.truncate(start);
+            return outcome;
+        }
         self.records.push(DraftRecord { kind, flags: 0, tenant, wall_ns, mono_ns: 0, start, end });
         Ok(())
     }

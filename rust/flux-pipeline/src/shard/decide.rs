@@ -22,6 +22,9 @@ use crate::firing::{Action, Firing, action_id};
 use crate::live::{Live, LiveEvent};
 use crate::views::Latest;
 
+/// The largest payload a rule may publish, bytes.
+const PUBLICATION_BYTES_MAX: usize = 128 << 10;
+
 /// What the deciders of all shards have in common.
 #[derive(Debug, Clone)]
 pub(crate) struct DeciderPorts {
@@ -310,9 +313,22 @@ impl Judge<'_> {
             values: telemetry.map(values_json).unwrap_or_default(),
             actions,
         };
-        match out.fire(firing, now_ns) {
+        self.record(firing, now_ns, out);
+    }
+
+    /// Records a firing; if what it calls for is too large, without that.
+    fn record(&self, mut firing: Firing, now_ns: i64, out: &mut Decided) {
+        let Err(error) = out.fire(&firing, now_ns) else {
+            return count(&self.ports.counters.firings);
+        };
+        count_many(&self.ports.counters.actions_refused, firing.actions.len());
+        tracing::error!(target: "rule", firing = firing.id, %error, "its actions are refused");
+        let refused = Action::Refused { action: "all".to_owned(), reason: error.to_string() };
+        firing.actions = vec![refused];
+        firing.values.clear();
+        match out.fire(&firing, now_ns) {
             Ok(()) => count(&self.ports.counters.firings),
-            Err(error) => tracing::error!(firing = %id, %error, "a firing was not recorded"),
+            Err(error) => tracing::error!(firing = firing.id, %error, "a firing was not recorded"),
         }
     }
 
@@ -435,6 +451,9 @@ impl Judge<'_> {
             tracing::warn!(target: "rule", rule = %id.rule, %topic, reason, "not published");
             Action::Refused { action: "publish".to_owned(), reason: reason.to_owned() }
         };
+        if payload.len() > PUBLICATION_BYTES_MAX {
+            return refused("the payload has over 128 KiB");
+        }
         let hops = subject.message.hops.saturating_add(1);
         if hops > self.ports.hops_max {
             return refused("rules have published this message on too often: do they form a loop?");

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flux_log::Appended;
 use flux_types::{Key, Message, Position, TenantId};
 
 use crate::firing::Firing;
 use crate::ingest::shard_hash;
-use crate::journal::{CommandEvent, Cursor, Draft, JournalError, MessageFlags, RecordKind};
+use crate::journal::{CommandEvent, Cursor, Draft, DraftError, MessageFlags, RecordKind};
 
 /// Beyond this much a batch is written even though its messages have not all been decided.
 const BYTES_LARGE: usize = 1 << 20;
@@ -50,10 +49,10 @@ impl Decided {
     ///
     /// # Errors
     /// It has no form in the log; nothing was added.
-    pub(crate) fn fire(&mut self, firing: Firing, wall_ns: i64) -> Result<(), JournalError> {
+    pub(crate) fn fire(&mut self, firing: &Firing, wall_ns: i64) -> Result<(), DraftError> {
         let place = self.journal.len();
-        self.journal.event(RecordKind::Firing, firing.tenant, wall_ns, &firing)?;
-        self.firings.push((place, Arc::new(firing)));
+        self.journal.event(RecordKind::Firing, firing.tenant, wall_ns, firing)?;
+        self.firings.push((place, Arc::new(firing.clone())));
         Ok(())
     }
 
@@ -79,10 +78,10 @@ impl Decided {
     }
 
     /// The firings with the positions their records were given.
-    pub(crate) fn take_firings(&mut self, appended: &Appended) -> Vec<(Position, Arc<Firing>)> {
+    pub(crate) fn take_firings(&mut self, positions: &[Position]) -> Vec<(Position, Arc<Firing>)> {
         self.firings
             .drain(..)
-            .filter_map(|(place, firing)| Some((appended.position(place)?, firing)))
+            .filter_map(|(place, firing)| Some((*positions.get(place)?, firing)))
             .collect()
     }
 
@@ -104,7 +103,7 @@ impl Decided {
         tenant: TenantId,
         event: CommandEvent,
         wall_ns: i64,
-    ) -> Result<(), JournalError> {
+    ) -> Result<(), DraftError> {
         let place = self.journal.len();
         self.journal.event(RecordKind::Command, tenant, wall_ns, &event)?;
         self.finished.push((place, tenant, event));
@@ -113,11 +112,11 @@ impl Decided {
 
     pub(crate) fn take_finished(
         &mut self,
-        appended: &Appended,
+        positions: &[Position],
     ) -> Vec<(Position, TenantId, CommandEvent)> {
         self.finished
             .drain(..)
-            .filter_map(|(place, tenant, event)| Some((appended.position(place)?, tenant, event)))
+            .filter_map(|(place, tenant, event)| Some((*positions.get(place)?, tenant, event)))
             .collect()
     }
 }

@@ -201,23 +201,23 @@ impl Shard {
         if promised {
             self.decided.note_cursor(self.cursor());
         }
-        let appended = match self.ports.recorder.record(self.decided.journal()) {
-            Ok(appended) => appended,
+        let positions = match self.ports.recorder.record(self.decided.journal()) {
+            Ok(positions) => positions,
             Err(error) => return self.halt(&error),
         };
         if promised {
             self.unnoted = false;
             self.noted_at = Instant::now();
         }
-        let firings = self.decided.take_firings(&appended);
-        for (position, tenant, event) in self.decided.take_finished(&appended) {
+        let firings = self.decided.take_firings(&positions);
+        for (position, tenant, event) in self.decided.take_finished(&positions) {
             self.ports.commands.show(tenant, position, &event);
         }
         for message in self.decided.take_publications() {
             self.ports.delivery.route(&message);
         }
         if !firings.is_empty() {
-            let gate = promised.then_some(appended.last);
+            let gate = positions.last().copied().filter(|_| promised);
             self.ports.outbox.hand(Input::Decided { firings, gate });
         }
         self.decided.clear();
