@@ -175,6 +175,8 @@ fn a_session_that_is_resumed_does_not_expire() {
     let site = site();
     for _ in 0..3 {
         let (client, _) = site.returning(V5, "c");
+        let deadline = site.broker.tick(site.now(), &mut Vec::new());
+        assert_eq!(deadline, None, "no timer is left behind");
         site.pass_ms(10_000_000);
         site.tick();
         client.lose();
@@ -419,4 +421,48 @@ fn a_message_larger_than_the_client_takes_is_not_sent() {
     let sizes: Vec<_> = client.deliveries().iter().map(|d| d.payload.len()).collect();
     assert_eq!(sizes, [42, 5], "[MQTT-3.1.2-24], [MQTT-3.1.2-25]");
     assert_eq!(site.broker.counters().dropped(DropReason::TooLargeForClient), 1);
+}
+
+#[test]
+fn an_acknowledgement_of_what_was_not_sent_again_yet_opens_no_window() {
+    let site = site();
+    let connect = |receive_max| {
+        let mut client = site.client(V5);
+        let properties =
+            &[Property::ReceiveMaximum(receive_max), Property::SessionExpiryInterval(60)];
+        client.connect(&Hello { clean: false, properties, ..Hello::default() });
+        client.take_first();
+        client
+    };
+    let mut client = connect(4);
+    client.subscribe(&[("t", 1)]);
+    for number in 1..=4 {
+        site.say("t", &number.to_string(), QOS_1);
+    }
+    assert_eq!(client.messages().len(), 4);
+    client.lose();
+    let mut client = connect(1);
+    assert_eq!(client.messages(), ["t=1"], "[MQTT-3.3.4-9]");
+    client.puback(3);
+    assert!(client.receive().is_empty());
+    client.puback(1);
+    assert_eq!(client.messages(), ["t=2"]);
+    client.puback(2);
+    assert_eq!(client.messages(), ["t=4"], "3 was acknowledged");
+}
+
+#[test]
+fn a_will_that_waited_is_forgotten_by_a_client_that_comes_back_without_one() {
+    let site = site();
+    let list = harness::property_list(&[Property::WillDelayInterval(5)]);
+    let mut will = harness::will("w");
+    will.properties = list.as_properties();
+    let mut client = site.client(V5);
+    let properties = &[Property::SessionExpiryInterval(60)];
+    client.connect(&Hello { clean: false, will: Some(will), properties, ..Hello::default() });
+    assert!(client.lose().is_empty());
+    let (client, present) = site.returning(V5, "client");
+    assert!(present && client.lose().is_empty());
+    site.pass_ms(5_000);
+    assert!(site.tick().is_empty(), "[MQTT-3.1.3-9]");
 }
