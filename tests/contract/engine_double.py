@@ -182,6 +182,41 @@ class EngineDouble:
         record.update(state="cleared", cleared_by=who)
         return record
 
+    def put_alarm(self, alarm_id: str, device_id: str) -> None:
+        self.alarm_records[alarm_id] = {
+            "id": alarm_id,
+            "alarm": "overheat",
+            "device_id": device_id,
+            "severity": "major",
+            "text": "",
+            "state": "active",
+            "raised": 1,
+            "last_raised": 1,
+            "count": 1,
+            "acknowledged_by": None,
+            "acknowledged": None,
+            "cleared_by": None,
+            "cleared": None,
+            "firing_id": None,
+        }
+
+    def put_firing(self, firing_id: str, rule_id: str, device_id: str) -> None:
+        self.firing_records.append(
+            {
+                "id": firing_id,
+                "rule_id": rule_id,
+                "rule_version": 1,
+                "rule_name": "hot",
+                "device_id": device_id,
+                "topic": "plant/x",
+                "ts": 1,
+                "at": 2,
+                "triggered": True,
+                "values": {"temperature": 31.5},
+                "actions": [],
+            }
+        )
+
     def _alarm(self, alarm_id: str) -> dict[str, Any]:
         if alarm_id not in self.alarm_records:
             raise NotFound("alarm.not_found", f"there is no alarm {alarm_id!r}")
@@ -218,6 +253,11 @@ class EngineDouble:
             "params": params,
             "status": "pending",
             "max_age_ms": max_age_ms,
+            "requested": 1,
+            "sent": None,
+            "finished": None,
+            "result": None,
+            "firing_id": None,
         }
         return command_id
 

@@ -333,9 +333,8 @@ async def test_latest_values_are_those_of_the_engine(site: Running) -> None:
 
 async def test_firings_come_in_pages(site: Running) -> None:
     rule = str(uuid.uuid4())
-    site.engine.firing_records = [
-        {"id": f"{rule}.1.{number}.0", "rule_id": rule, "device_id": "t1"} for number in range(5)
-    ]
+    for number in range(5):
+        site.engine.put_firing(f"{rule}.1.1-{number}.0", rule, "t1")
     first = (await site.http.get("/api/v1/firings?limit=3")).json()
     cursor = first["next_cursor"]
     second = (await site.http.get(f"/api/v1/firings?limit=3&cursor={cursor}")).json()
@@ -350,7 +349,7 @@ async def test_firings_come_in_pages(site: Running) -> None:
 
 async def test_alarm_is_acknowledged_and_cleared_by_name(site: Running) -> None:
     alarm_id = str(uuid.uuid4())
-    site.engine.alarm_records[alarm_id] = {"id": alarm_id, "state": "active", "device_id": "t1"}
+    site.engine.put_alarm(alarm_id, "t1")
     path = f"/api/v1/alarms/{alarm_id}"
     answer = (await site.http.post(f"{path}/acknowledge")).json()
     assert (answer["state"], answer["acknowledged_by"]) == ("acknowledged", "first start")

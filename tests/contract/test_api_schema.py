@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from unittest import SkipTest
 
@@ -31,6 +32,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from fluxhybrid.api.problems import ProblemDocument
+from fluxhybrid.api.reference import renewed
 from tests.contract.api_fixture import running
 
 EXAMPLES: Final = int(os.environ.get("FLUX_API_EXAMPLES", "2"))
@@ -189,3 +191,8 @@ def test_description_has_no_dangling_reference(server: Server) -> None:
 def test_document_is_kept_small(server: Server) -> None:
     # A gateway's browser reads it whole.
     assert len(httpx.get(f"{server.url}/api/v1/openapi.json").content) < 200_000
+
+
+def test_reference_in_the_documentation_is_up_to_date(project_root: Path) -> None:
+    text = (project_root / "docs/API.md").read_text(encoding="utf-8")
+    assert renewed(text) == text, "run python -m fluxhybrid.api.reference docs/API.md"

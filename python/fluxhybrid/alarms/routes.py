@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 
 from fluxhybrid.accounts.routes import SignedIn
-from fluxhybrid.alarms.model import AlarmList, AlarmState
+from fluxhybrid.alarms.model import Alarm, AlarmList, AlarmState
 from fluxhybrid.alarms.service import Alarms
 from fluxhybrid.configuration.paging import LIMIT_DEFAULT, EntryCursor, Limit
 from fluxhybrid.configuration.parameters import PREFIX
@@ -38,16 +38,16 @@ async def list_alarms(
 ) -> AlarmList:
     """List alarms, newest first: all that are active, and the last that ended."""
     items, following = await alarms.page(session.tenant_id, state, device, cursor, limit)
-    return AlarmList(items=items, next_cursor=following)
+    return AlarmList(items=[Alarm(**item) for item in items], next_cursor=following)
 
 
 @router.post("/{alarm_id}/acknowledge")
-async def acknowledge_alarm(alarms: _Alarms, session: SignedIn, alarm_id: UUID) -> dict[str, Any]:
+async def acknowledge_alarm(alarms: _Alarms, session: SignedIn, alarm_id: UUID) -> Alarm:
     """Note that somebody has seen it."""
-    return await alarms.acknowledge(session.tenant_id, alarm_id, session.token_name)
+    return Alarm(**await alarms.acknowledge(session.tenant_id, alarm_id, session.token_name))
 
 
 @router.post("/{alarm_id}/clear")
-async def clear_alarm(alarms: _Alarms, session: SignedIn, alarm_id: UUID) -> dict[str, Any]:
+async def clear_alarm(alarms: _Alarms, session: SignedIn, alarm_id: UUID) -> Alarm:
     """Note that it is over."""
-    return await alarms.clear(session.tenant_id, alarm_id, session.token_name)
+    return Alarm(**await alarms.clear(session.tenant_id, alarm_id, session.token_name))

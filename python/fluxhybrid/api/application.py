@@ -41,7 +41,7 @@ from fluxhybrid.telemetry.routes import router as telemetry_router
 from fluxhybrid.telemetry.service import Telemetry
 from fluxhybrid.telemetry.stream import Watchers
 
-__all__ = ["Services", "create_app"]
+__all__ = ["Services", "create_app", "routes"]
 
 _ROUTERS: Final = (
     products_router,
@@ -88,6 +88,20 @@ def create_app(
         body_bytes_max: largest body of a request.
         counter: counts requests.
     """
+    app = routes(version)
+    for name in Services.__dataclass_fields__:
+        setattr(app.state, name, getattr(services, name))
+    _add_handlers(app)
+
+    def generations() -> tuple[int, int]:
+        both = services.configuration.generations()
+        return both.stored, both.in_force
+
+    return Gate(app, body_bytes_max=body_bytes_max, generations=generations, counter=counter)
+
+
+def routes(version: str) -> FastAPI:
+    """Every route, with nothing behind it: enough to describe the API."""
     app = FastAPI(
         title="fluxhybrid",
         version=version,
@@ -97,18 +111,10 @@ def create_app(
         # A redirect would be an answer that is neither a resource nor a problem document.
         redirect_slashes=False,
     )
-    for name in Services.__dataclass_fields__:
-        setattr(app.state, name, getattr(services, name))
     for router in _ROUTERS:
         app.include_router(router)
     _add_documentation(app, version)
-    _add_handlers(app)
-
-    def generations() -> tuple[int, int]:
-        both = services.configuration.generations()
-        return both.stored, both.in_force
-
-    return Gate(app, body_bytes_max=body_bytes_max, generations=generations, counter=counter)
+    return app
 
 
 def _add_documentation(app: FastAPI, version: str) -> None:

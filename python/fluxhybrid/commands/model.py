@@ -7,9 +7,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from fluxhybrid.engine.notation import Input, JsonObject, Key, MaxAgeMs, Output
+from fluxhybrid.engine.notation import Input, JsonObject, Key, MaxAgeMs, Output, Told
 
-__all__ = ["CommandAccepted", "CommandIn", "CommandList", "CommandStatus"]
+__all__ = ["Command", "CommandAccepted", "CommandIn", "CommandList", "CommandStatus"]
 
 CommandStatus = Literal["pending", "sent", "succeeded", "failed", "expired", "unanswered"]
 
@@ -30,8 +30,24 @@ class CommandAccepted(Output):
     id: UUID
 
 
-class CommandList(Output):
-    """Commands, newest first."""
+class Command(Told):
+    """One command to one device. Times are milliseconds since 1970."""
 
-    items: list[dict[str, Any]]
+    id: UUID
+    device_id: str = Field(description="Key of the device.")
+    command: str
+    params: Any
+    status: CommandStatus
+    requested: int
+    max_age_ms: int
+    sent: int | None = Field(None, description="When the device's connection had it.")
+    finished: int | None = None
+    result: Any = Field(None, description="What the device said, or why not.")
+    firing_id: str | None = Field(None, description="The firing that asked for it.")
+
+
+class CommandList(Output):
+    """A page of commands, newest first."""
+
+    items: list[Command]
     next_cursor: str | None

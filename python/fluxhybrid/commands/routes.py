@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 
 from fluxhybrid.accounts.routes import SignedIn
-from fluxhybrid.commands.model import CommandAccepted, CommandIn, CommandList, CommandStatus
+from fluxhybrid.commands.model import (
+    Command,
+    CommandAccepted,
+    CommandIn,
+    CommandList,
+    CommandStatus,
+)
 from fluxhybrid.commands.service import Commands
 from fluxhybrid.configuration.paging import LIMIT_DEFAULT, EntryCursor, Limit
 from fluxhybrid.configuration.parameters import PREFIX, Reference
@@ -46,10 +52,10 @@ async def list_commands(
 ) -> CommandList:
     """List commands, newest first: all that are open, and the last that ended."""
     items, following = await commands.page(session.tenant_id, device, status, cursor, limit)
-    return CommandList(items=items, next_cursor=following)
+    return CommandList(items=[Command(**item) for item in items], next_cursor=following)
 
 
 @router.get("/commands/{command_id}")
-async def get_command(commands: _Commands, session: SignedIn, command_id: UUID) -> dict[str, Any]:
+async def get_command(commands: _Commands, session: SignedIn, command_id: UUID) -> Command:
     """Show a command with its status and reply."""
-    return await commands.get(session.tenant_id, command_id)
+    return Command(**await commands.get(session.tenant_id, command_id))

@@ -29,6 +29,7 @@ __all__ = [
     "Output",
     "Script",
     "Text",
+    "Told",
     "Topic",
     "TopicFilter",
     "TopicTemplate",
@@ -69,6 +70,12 @@ class Output(BaseModel):
     """What goes out."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+
+class Told(Output):
+    """What goes out as the engine told it: members it adds one day are passed on."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="null")
 
 
 def absent() -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from fluxhybrid.engine.notation import Output
+from fluxhybrid.engine.notation import Output, Told
 
-__all__ = ["EVENT_KINDS", "EventKind", "FiringList", "Latest"]
+__all__ = ["EVENT_KINDS", "EventKind", "Firing", "FiringList", "Latest"]
 
 EventKind = Literal[
     "telemetry", "firing", "alarm", "command", "device_status", "rule_log", "refused"
@@ -17,10 +17,8 @@ EventKind = Literal[
 EVENT_KINDS: Final[tuple[str, ...]] = get_args(EventKind)
 
 
-class Latest(Output):
+class Latest(Told):
     """A device's last values; ``ts`` is ``None`` when it never reported any."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="null")
 
     device_id: str = Field(description="Key of the device.")
     id: UUID = Field(description="Id of the device.")
@@ -30,8 +28,24 @@ class Latest(Output):
     )
 
 
+class Firing(Told):
+    """A rule that said true, or whose functions acted."""
+
+    id: str = Field(description="`<rule>.<version>.<position>.<sample>`.")
+    rule_id: UUID
+    rule_version: int
+    rule_name: str = Field(description="The rule's name then.")
+    device_id: str | None = Field(description="Key of the device it was decided for.")
+    topic: str
+    ts: int = Field(description="The sample's time, milliseconds since 1970.")
+    at: int = Field(description="When it was decided, milliseconds since 1970.")
+    triggered: bool = Field(description="Whether the script said true.")
+    values: dict[str, Any] = Field(description="What it was decided on.")
+    actions: list[dict[str, Any]] = Field(description="What was to be done, in order.")
+
+
 class FiringList(Output):
     """A page of firings, newest first."""
 
-    items: list[dict[str, Any]]
+    items: list[Firing]
     next_cursor: str | None

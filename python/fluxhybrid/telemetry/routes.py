@@ -13,7 +13,7 @@ from fluxhybrid.accounts.routes import SignedIn, address_of
 from fluxhybrid.configuration.paging import LIMIT_DEFAULT, EntryCursor, Limit
 from fluxhybrid.configuration.parameters import PREFIX, Reference
 from fluxhybrid.engine.notation import Key
-from fluxhybrid.telemetry.model import EventKind, FiringList, Latest
+from fluxhybrid.telemetry.model import EventKind, Firing, FiringList, Latest
 from fluxhybrid.telemetry.service import Telemetry
 from fluxhybrid.telemetry.stream import Watcher, Watchers
 
@@ -54,7 +54,7 @@ async def list_firings(
     items, next_cursor = await telemetry.firings(
         session.tenant_id, rule_id=rule_id, device_id=device, cursor=cursor, limit=limit
     )
-    return FiringList(items=items, next_cursor=next_cursor)
+    return FiringList(items=[Firing(**item) for item in items], next_cursor=next_cursor)
 
 
 @router.websocket("/stream")
