@@ -10,7 +10,8 @@ use rhai::module_resolvers::DummyModuleResolver;
 use rhai::{AST, Dynamic, Engine, EvalAltResult, EvalContext, Position, Scope};
 
 use crate::error::{LimitKind, Place};
-use crate::inspect::{self, ScriptFacts, Signatures};
+use crate::inspect::{self, ScriptFacts};
+use crate::signatures::Signatures;
 use crate::{Limits, RuleError, dynamic, frame, functions};
 
 /// What a script is for, and thereby what it may call.

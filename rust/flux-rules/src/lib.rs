@@ -28,6 +28,7 @@ mod message_scope;
 mod rule_set;
 mod script;
 mod script_engine;
+mod signatures;
 mod transform;
 
 pub use breaker::{Breaker, BreakerLimits, BreakerState, Outcome, TripCause};

@@ -126,7 +126,7 @@ impl ScriptEngine {
             facts.doubtful_calls.iter().map(|(message, place)| doubtful(message, *place)).collect();
         for (name, place) in known_values.iter().flat_map(|_| &facts.places) {
             if known_values.is_some_and(|known| !known.contains(&&**name)) {
-                let near = known_values.and_then(|known| crate::inspect::nearest(name, known));
+                let near = known_values.and_then(|known| crate::signatures::nearest(name, known));
                 let problem =
                     doubtful(&format!("no value of the product is called `{name}`"), *place);
                 problems.push(match near {

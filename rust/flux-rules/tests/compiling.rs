@@ -1,5 +1,7 @@
 //! What is found wrong or doubtful before a script ever runs.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use flux_rules::{Environment, Limits, RuleError, ScriptEngine, Transform};
 use flux_types::Coded;
 

@@ -1,5 +1,7 @@
 //! What a script sees, what it may ask for, and that nothing leaks.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,8 +23,14 @@ fn env() -> Environment {
     .unwrap()
 }
 
+/// An engine whose deadline no test reaches by accident on a busy machine.
+fn engine() -> ScriptEngine {
+    let deadline = std::time::Duration::from_secs(20);
+    ScriptEngine::new(&Limits { deadline, ..Limits::default() }, env())
+}
+
 fn eval_over(source: &str, values: &Values) -> Evaluation {
-    let engine = ScriptEngine::new(&Limits::default(), env());
+    let engine = engine();
     engine.compile("r", source).unwrap_or_else(|error| panic!("{source}: {error}"));
     let input = Input {
         device_id: Some("thermo-1"),
@@ -99,7 +107,7 @@ fn the_values_are_an_ordinary_map() {
 
 #[test]
 fn a_message_without_device_has_units_and_its_payload() {
-    let engine = ScriptEngine::default();
+    let engine = engine();
     let source = "msg.device_id == () && msg.product == () && msg.values.len() == 0
                   && msg.payload == \"open\"";
     engine.compile("r", source).unwrap();
@@ -383,7 +391,7 @@ fn values_too_large_for_a_script_are_not_shown() {
 
 #[test]
 fn messages_of_other_shapes_follow_one_another_cleanly() {
-    let engine = ScriptEngine::default();
+    let engine = engine();
     engine.compile("r", "a == 1 && b == ()").unwrap();
     let one = values(&[("a", Value::I64(1))]);
     let two = values(&[("a", Value::I64(1)), ("b", Value::I64(2))]);
@@ -395,7 +403,7 @@ fn messages_of_other_shapes_follow_one_another_cleanly() {
 
 #[test]
 fn an_unknown_rule_is_not_found() {
-    let engine = ScriptEngine::default();
+    let engine = engine();
     let error = engine.eval("r", &Input::default()).unwrap_err();
     assert_eq!((error.code(), error.kind()), ("rule.unknown", flux_types::ErrorKind::NotFound));
     engine.compile("r", "true").unwrap();
@@ -404,7 +412,7 @@ fn an_unknown_rule_is_not_found() {
 
 #[test]
 fn a_script_that_does_not_compile_leaves_the_one_before() {
-    let engine = ScriptEngine::default();
+    let engine = engine();
     engine.compile("r", "true").unwrap();
     engine.compile("r", "tru e").unwrap_err();
     assert!(engine.eval("r", &Input { topic: "t", ..Input::default() }).unwrap().triggered);
@@ -412,7 +420,7 @@ fn a_script_that_does_not_compile_leaves_the_one_before() {
 
 #[test]
 fn one_engine_serves_many_threads() {
-    let engine = ScriptEngine::default();
+    let engine = engine();
     engine.compile("up", "raise_alarm(`a${n}`); n >= 0").unwrap();
     std::thread::scope(|scope| {
         for thread in 0..4_i64 {

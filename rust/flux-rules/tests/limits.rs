@@ -1,5 +1,7 @@
 //! Every limit stops what it is there for, quickly, and nothing else.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::time::{Duration, Instant};
 
 use flux_rules::{Environment, Evaluation, Input, LimitKind, Limits, RuleError, ScriptEngine};
@@ -218,7 +220,7 @@ fn kept_closures_have_fewer_operations() {
 
 #[test]
 fn closures_that_could_hold_themselves_are_refused() {
-    let engine = ScriptEngine::default();
+    let engine = ScriptEngine::new(&patient(), Environment::default());
     for source in [
         "let a = 0; let f = || a; a = f;",
         "let a = []; let f = || a; a.push(f);",
