@@ -1,0 +1,49 @@
+"""Outcomes as a table for people."""
+
+from __future__ import annotations
+
+from benches.peers.compare import Outcome, Report
+from benches.peers.scenarios import Side
+
+__all__ = ["lines"]
+
+_HEAD = (
+    f"{'':28} {'rate/s':>9} {'lost':>7} {'p50 ms':>8} {'p99 ms':>8} {'CPU us':>7}"
+    f" {'procs':>6} {'MiB':>7}"
+)
+
+
+def _row(outcome: Outcome, runs: dict[str, list[Report]], side: Side) -> str:
+    def median(name: str) -> float:
+        return outcome.median(runs, side, name)
+
+    # at QoS 1 what a publisher waits for is the acknowledgement; at QoS 0 only the way through is
+    return (
+        f"{side.name:28} {median('rate_per_s'):9.0f} {median('lost'):7.0f}"
+        f" {median('p50_ms'):8.2f} {median('p99_ms'):8.2f} {median('cpu_us'):7.2f}"
+        f" {median('cores'):6.2f} {median('rss_max_mib'):7.1f}"
+    )
+
+
+def lines(outcome: Outcome) -> list[str]:
+    """The lines of one scenario."""
+    scenario = outcome.scenario
+    sides = (scenario.a, scenario.b)
+    head = f"== {scenario.name} (aim: {scenario.claim}; load average {outcome.load_average:.1f})"
+    out = [head, _HEAD]
+    out += [_row(outcome, outcome.saturated, side) for side in sides]
+    ratios = (
+        f"   a/b: rate {outcome.ratio('rate_per_s'):.2f}, p99 {outcome.ratio('p99_ms'):.2f},"
+        f" CPU {outcome.ratio('cpu_us'):.2f}, memory {outcome.ratio('rss_max_mib'):.2f}"
+    )
+    out.append(ratios)
+    if outcome.half:
+        out.append(f"   both at {outcome.half_rate:.0f}/s:")
+        out += [_row(outcome, outcome.half, side) for side in sides]
+    for name, found in outcome.searched.items():
+        best = found["best"]["end_to_end"]
+        out.append(
+            f"   open loop, highest rate without loss: {name} {found['rate']:.0f}/s,"
+            f" p50 {best['p50_ms']:.2f}, p99 {best['p99_ms']:.2f} ms"
+        )
+    return out
