@@ -19,6 +19,7 @@ use crate::access::RegistryAccess;
 use crate::clockwork::Clockwork;
 use crate::delivery::MqttDelivery;
 use crate::error::EngineError;
+use crate::keeper::Keeper;
 use crate::mqtt::{MqttProtocol, Waiting};
 use crate::publisher::Publisher;
 use crate::scripts::Scripts;
@@ -32,7 +33,7 @@ pub struct Engine {
     settings: EngineSettings,
     registry: Arc<Registry>,
     scripts: Arc<Scripts>,
-    file: ConfigurationFile,
+    keeper: Keeper,
     running: RwLock<Option<Arc<Running>>>,
     /// One start, stop or change at a time.
     order: Mutex<()>,
@@ -80,11 +81,12 @@ impl Engine {
         let check: Arc<dyn flux_registry::ScriptCheck> = scripts.clone();
         let registry = Arc::new(Registry::new(check, flux_registry::Limits::default()));
         let file = ConfigurationFile::new(settings.data_dir.join("configuration"));
+        let keeper = Keeper::new(file);
         Self {
             settings,
             registry,
             scripts,
-            file,
+            keeper,
             running: RwLock::default(),
             order: Mutex::new(()),
         }
@@ -124,7 +126,7 @@ impl Engine {
 
     fn start_over(&self, log: Log, listeners: Option<Listeners>) -> Result<Running, EngineError> {
         if self.registry.current().generation() == Generation::default()
-            && let Some(document) = self.file.load()?
+            && let Some(document) = self.keeper.file().load()?
         {
             self.registry.replace(document)?;
         }
@@ -172,6 +174,7 @@ impl Engine {
     pub fn stop(&self) -> bool {
         let _one_at_a_time = self.order.lock();
         let running = self.running.write().take();
+        self.keeper.stop();
         running.is_none_or(|running| running.stop())
     }
 
@@ -220,11 +223,11 @@ impl Engine {
     }
 
     /// Puts a document or a change, as JSON, in force: whole or not at all. When this returns, the
-    /// shards run it, whoever has lost their rights is being disconnected, and it is on disk.
+    /// shards run it, and whoever has lost their rights is being disconnected. It is written down
+    /// soon after, at the latest when the engine stops.
     ///
     /// # Errors
-    /// [`EngineError::Apply`] with everything that is wrong, [`EngineError::File`] if it is in
-    /// force but could not be written down.
+    /// [`EngineError::Apply`] with everything that is wrong.
     pub fn apply(&self, json: &str) -> Result<Generation, EngineError> {
         let _one_at_a_time = self.order.lock();
         let applied = match ConfigurationText::read(json)? {
@@ -235,8 +238,9 @@ impl Engine {
             running.configure(&applied);
         }
         create_data_dir(&self.settings)?;
-        self.file.save(&applied.snapshot)?;
-        Ok(applied.snapshot.generation())
+        let generation = applied.snapshot.generation();
+        self.keeper.keep(applied.snapshot)?;
+        Ok(generation)
     }
 
     /// Publishes a message as if a client had; with a promise, it is on disk when this returns.

@@ -118,7 +118,7 @@ fn keep(
 /// for the devices on whose telemetry topics it may publish, an anonymous client (where there are
 /// such) for any, a device for none but itself, whom the topic names.
 fn named(snapshot: &Snapshot, message: &Message, key: &str) -> Option<Arc<Device>> {
-    let device = snapshot.device_by_key(message.tenant, key)?;
+    let device = snapshot.device_by_key(message.tenant, key).filter(|device| device.enabled)?;
     let source = message.source.as_str();
     let principal = source.split_once('/').map_or(source, |(principal, _)| principal);
     let may = match principal.split_once(':') {
