@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from fluxhybrid.actions.outbox import OutboxRunner
@@ -88,6 +89,7 @@ class Platform:
         self._tester = tester
         self._headless = headless
         self._demo = demo
+        self._own_token = ""
         self._stack = AsyncExitStack()
         self._started_at_ms = 0
         self._outbox = OutboxRunner(engine, {"webhook": self._new_webhook_runner})
@@ -106,11 +108,32 @@ class Platform:
             await self.stop()
             raise
 
+    async def start_demo(self) -> None:
+        """Start the simulated plant, if it is wanted: last, for it goes on writing to the terminal.
+
+        Raises:
+            FluxError: why it could not start; the platform goes on.
+        """
+        if not self._demo:
+            return
+        context = Context(
+            config=self.config,
+            engine=self.engine,
+            addresses=dict(self.addresses),
+            api_url=f"http://{_reachable(self.addresses['api'])}",
+            api_token=self._own_token,
+        )
+        # Not to be loaded without being asked for.
+        demo = await import_module("fluxhybrid.demo").start(context)
+        self._stack.push_async_callback(demo.stop)
+
     async def stop(self) -> None:
         """Stop everything, the last started first. Harmless when repeated."""
         await self._stack.aclose()
 
     async def _start(self) -> None:
+        if self._demo:
+            import_module("fluxhybrid.demo").check()
         # Ports first: whoever is in the way is named before anything else happens.
         api_socket = None if self._headless else self._listen("server", self.config.server)
         metrics_socket = self._listen("metrics", self.config.metrics)
@@ -124,14 +147,12 @@ class Platform:
                 _log.warning("there is no configuration here yet: start once without --headless")
             return
         database = await self._open_database()
-        services, own_token, http_metrics = await self._make_services(database)
+        services, self._own_token, http_metrics = await self._make_services(database)
         await self._load(services.configuration)
         await self._start_operations(metrics_socket, [http_metrics.text])
         await self._start_api(api_socket, services, http_metrics)
         # Last: whoever is shown a token has a server to use it with.
         self.first_token = await services.accounts.first_token()
-        if self._demo:
-            await self._start_demo(own_token)
 
     def _listen(self, section: str, settings: Any) -> socket.socket:
         listener = listen(section, settings.host, settings.port)
@@ -246,20 +267,6 @@ class Platform:
         await server.start(listener)
         self._stack.push_async_callback(server.stop)
 
-    async def _start_demo(self, own_token: str) -> None:
-        # Made elsewhere, and not to be loaded without being asked for.
-        from importlib import import_module
-
-        context = Context(
-            config=self.config,
-            engine=self.engine,
-            addresses=dict(self.addresses),
-            api_url=f"http://{_reachable(self.addresses['api'])}",
-            api_token=own_token,
-        )
-        demo = await import_module("fluxhybrid.demo").start(context)
-        self._stack.push_async_callback(demo.stop)
-
     def _new_webhook_runner(self) -> WebhookRunner:
         self._webhooks = WebhookRunner(self.engine, self.config.webhook)
         return self._webhooks
@@ -353,6 +360,7 @@ async def _until(stopping: asyncio.Event, config: Config, *, headless: bool, dem
     starting.result()
     try:
         _print_banner(platform)
+        await platform.start_demo()
         await told
         _log.info("stopping")
     finally:
