@@ -305,7 +305,10 @@ def serve(config: Config, *, headless: bool = False, demo: bool = False) -> int:
     Raises:
         FluxError: it could not start.
     """
+    from fluxhybrid.engine.facade import set_up_engine_logs
+
     set_up_logs(config.logging)
+    set_up_engine_logs(config.logging)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve(config, headless=headless, demo=demo))
 

@@ -62,20 +62,30 @@ def test(file: Path, message_file: Path, as_json: bool) -> None:
     engine = ScriptEngine()
     rule_id = _compile(engine, file)
     outcome = engine.eval_message(rule_id, message)
-    effects = list(outcome.effects)
-    logs = list(outcome.logs)
+    effects, logs, error = outcome.effects, outcome.logs, outcome.error
     if as_json:
-        click.echo(
-            json.dumps(
-                {"triggered": outcome.triggered, "effects": effects, "logs": logs}, default=str
-            )
-        )
+        report = {
+            "triggered": outcome.triggered,
+            "effects": effects,
+            "logs": logs,
+            "error": error,
+        }
+        click.echo(json.dumps(report, default=str))
         return
+    for line in logs:
+        click.echo(f"log: {line['level']}: {line['text']}")
+    if error is not None:
+        raise Invalid(
+            error["code"],
+            error["message"],
+            hint=error["hint"],
+            source=str(file),
+            line=error["line"],
+            column=error["column"],
+        )
     click.echo("triggered" if outcome.triggered else "not triggered")
     for effect in effects:
         click.echo(f"effect: {json.dumps(effect, default=str)}")
-    for line in logs:
-        click.echo(f"log: {line if isinstance(line, str) else json.dumps(line, default=str)}")
 
 
 def _compile(engine: ScriptEngine, file: Path) -> str:

@@ -7,12 +7,19 @@ number; a device is named by its key.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from fluxhybrid.errors import Problem
 
-__all__ = ["EngineDocument", "EnginePort", "EventStream", "Record", "ScriptTester"]
+__all__ = [
+    "EngineDocument",
+    "EnginePort",
+    "EventBatch",
+    "EventStream",
+    "Record",
+    "ScriptTester",
+]
 
 EngineDocument = Mapping[str, Any]
 """A whole configuration (has ``generation``), or a change to one (has ``base_generation`` too)."""
@@ -21,10 +28,20 @@ Record = dict[str, Any]
 """One JSON object that came out of the engine."""
 
 
+class EventBatch(Protocol):
+    """Some events, in order, each with its ``kind``; each may be made when it is looked at."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Record: ...
+
+    def __iter__(self) -> Iterator[Record]: ...
+
+
 class EventStream(Protocol):
     """Live events in batches. Bounded inside the engine: what a slow reader misses is counted."""
 
-    def __aiter__(self) -> AsyncIterator[list[Record]]:
+    def __aiter__(self) -> AsyncIterator[EventBatch]:
         """Batches of at least one event each, each event with its ``kind``."""
         ...
 
@@ -48,8 +65,11 @@ class EnginePort(Protocol):
         """Open the listeners; gives the addresses bound, such as ``{"mqtt": "127.0.0.1:1883"}``."""
         ...
 
-    def stop(self, timeout_ms: int) -> None:
-        """Stop, within the time given. Harmless when repeated."""
+    def stop(self, timeout_ms: int) -> bool:
+        """Stop, within the time given; false if something was left to recovery.
+
+        Harmless when repeated.
+        """
         ...
 
     def generation(self) -> int:
@@ -156,12 +176,16 @@ class EnginePort(Protocol):
     def take_outbox(self, limit: int) -> list[Record]:
         """Up to ``limit`` actions that Python has to run; each is given out once until completed.
 
-        Each is ``{"id", "firing_id", "action", "body", "attempts", "max_age_ms", "ts"}``.
+        Each is ``{"id", "firing_id", "action", "body", "max_age_ms", "ts", "tenant"}``.
         """
         ...
 
-    def complete_outbox(self, entry_id: str, ok: bool, detail: str, final: bool) -> None:
-        """Report an attempt. Not ``final``: the action is still to be done."""
+    def complete_outbox(self, entry_id: str, ok: bool, detail: str, attempts: int) -> None:
+        """An action was done or is given up, after this many attempts."""
+        ...
+
+    def give_back_outbox(self, entry_id: str) -> None:
+        """An action that was taken is still to be done: it will be given out again."""
         ...
 
     def metrics_text(self) -> str:

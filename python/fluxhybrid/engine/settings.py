@@ -32,8 +32,11 @@ def engine_settings(config: Config) -> dict[str, Any]:
             "session_expiry_max_s": _s(mqtt.session_expiry_max),
             "session_queue_len_max": mqtt.session_queue_len_max,
             "session_queue_bytes_max": mqtt.session_queue_bytes_max,
+            "queue_bytes_total_max": mqtt.queue_bytes_total_max,
             "session_inflight_max": mqtt.session_inflight_max,
+            "session_receive_max": mqtt.session_receive_max,
             "session_subscriptions_max": mqtt.session_subscriptions_max,
+            "subscriptions_max": mqtt.subscriptions_max,
         },
         "engine": {
             "shards": plane.shard_count(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flux_bus::{BLOCK_TIMEOUT_DEFAULT, Bus, BusError, BusLimits, Event, Overflow, Tap, TapOptions};
+use flux_bus::{Bus, BusError, BusLimits, Event, Overflow, Tap, TapOptions};
 use flux_types::{Topic, TopicFilter};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -77,7 +77,7 @@ impl EventBus {
     }
 
     /// Subscribes to what is published from now on.
-    #[pyo3(signature = (filter, policy="drop_oldest", capacity=None, *, block_timeout=Some(BLOCK_TIMEOUT_DEFAULT.as_secs_f64())))]
+    #[pyo3(signature = (filter, policy="drop_oldest", capacity=None, *, block_timeout=5.0))]
     fn subscribe(
         &self,
         py: Python<'_>,

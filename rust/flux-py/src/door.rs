@@ -22,7 +22,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let stop = wrap_pyfunction!(crate::engine::_stop_engines, module)?;
     py.import("atexit")?.call_method1("register", (stop,))?;
     #[cfg(debug_assertions)]
-    module.add_function(wrap_pyfunction!(_panic, module)?)?;
+    // not in __all__: it is no word of the module's
+    module.setattr("_panic", wrap_pyfunction!(_panic, module)?)?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 use crate::convert::{to_json, to_payload, to_python};
 use crate::door::{Native, forks, guarded};
 use crate::events::EventStream;
-use crate::failure::{invalid, problems_to_python, raised, wrong_qos};
+use crate::failure::{problems_to_python, raised, wrong_qos};
 
 type RustEngine = flux_engine::Engine;
 
@@ -276,13 +276,8 @@ impl Engine {
         topic: &str,
         payload: &Bound<'_, PyAny>,
         qos: u8,
-        retain: bool,
     ) -> PyResult<()> {
         guarded(|| {
-            if retain {
-                let message = "retained messages are not offered by this version";
-                return Err(invalid(py, "engine.retain", message, Some("publish without retain")));
-            }
             let qos = Qos::try_from(qos).map_err(|error| wrong_qos(py, error))?;
             let payload = to_payload(payload)?.to_vec();
             self.ask(py, |engine| engine.publish(TenantId(tenant), topic, payload, qos))
