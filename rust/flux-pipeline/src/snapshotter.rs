@@ -42,7 +42,7 @@ enum Stop {
     Unclean,
 }
 
-/// How often the number of new records is looked at.
+/// How often the number of new records is looked at; more often where snapshots are.
 const POLL: Duration = Duration::from_millis(500);
 
 impl Snapshotter {
@@ -80,7 +80,7 @@ impl Snapshotter {
             let stop = {
                 let mut state = self.state.lock();
                 if state.stop.is_none() {
-                    self.changed.wait_for(&mut state, POLL);
+                    self.changed.wait_for(&mut state, POLL.min(self.interval));
                 }
                 state.stop
             };
@@ -110,14 +110,24 @@ impl Snapshotter {
         if position <= *last {
             return;
         }
-        let outcome = Snapshot::take(&self.views, cursors)
-            .to_bytes()
-            .map_err(|error| error.to_string())
-            .and_then(|bytes| match self.log.save_snapshot(SNAPSHOT_NAME, position, &bytes) {
+        let snapshot = Snapshot::take(&self.views, cursors);
+        let newest = snapshot.newest();
+        match self.log.wait_committed(newest, self.barrier_timeout) {
+            Ok(true) => {}
+            Ok(false) => return, // the disk is slow or full: the next time will do
+            Err(error) => {
+                count(&self.counters.snapshots_failed);
+                tracing::error!(error = ?error, "the views were not written down");
+                return;
+            }
+        }
+        let outcome = snapshot.to_bytes().map_err(|error| error.to_string()).and_then(|bytes| {
+            match self.log.save_snapshot(SNAPSHOT_NAME, position, &bytes) {
                 // the one on disk is of the run before and as new: nothing has happened since
                 Err(LogError::SnapshotBehind { .. }) | Ok(()) => Ok(()),
                 Err(error) => Err(error.to_string()),
-            });
+            }
+        });
         match outcome {
             Ok(()) => {
                 *last = position;

@@ -129,6 +129,21 @@ impl Snapshot {
         }
     }
 
+    /// The newest record that stands in it. The log must have that on disk first: a snapshot that
+    /// knows what the log lost in a crash would count twice what is then done again.
+    #[must_use]
+    pub fn newest(&self) -> Position {
+        let values = self.latest.iter().flat_map(|device| &device.values);
+        values
+            .map(|(_, _, position, _)| *position)
+            .chain(self.firings.iter().map(|(position, _)| *position))
+            .chain(self.alarms.iter().map(|alarm| alarm.position))
+            .chain(self.commands.iter().map(|command| command.position))
+            .chain(self.webhooks.iter().map(|webhook| webhook.position))
+            .max()
+            .unwrap_or(Position::START)
+    }
+
     /// The snapshot as bytes.
     ///
     /// # Errors
