@@ -3,11 +3,11 @@
 //! Owns the replay before the shards start. Must never cause an effect: what is still to be done
 //! is handed to the outbox, and what is still to be decided is where the shards begin to read.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flux_log::{Batch, Log, LogError, Record};
-use flux_types::{Position, TenantId};
+use flux_types::{FiringId, Position, TenantId};
 
 use crate::counters::{Counters, count};
 use crate::error::PipelineError;
@@ -17,7 +17,7 @@ use crate::journal::{
     RecordKind, WebhookEvent, read_event,
 };
 use crate::outbox::{OpenAlarmAction, pending_webhook, requested_by};
-use crate::shard::Decider;
+use crate::shard::{Decider, Fired, decision};
 use crate::views::{Snapshot, Views};
 
 /// The name of the views' snapshot in the log.
@@ -31,7 +31,7 @@ pub(crate) struct Recovered {
     /// Alarms to raise or clear whose firing is on disk and whose change is not.
     pub(crate) alarms: Vec<OpenAlarmAction>,
     /// Firings recorded for messages that will be decided again.
-    pub(crate) fired: HashSet<String>,
+    pub(crate) fired: Fired,
     /// Up to where messages may have been decided before.
     pub(crate) end: Position,
     /// Records read.
@@ -42,9 +42,10 @@ struct Replay<'a> {
     views: &'a Views,
     counters: &'a Counters,
     decider: &'a mut Decider,
-    cursors: BTreeMap<u32, Cursor>,
-    alarms: BTreeMap<Cause, OpenAlarmAction>,
-    fired: Vec<(Position, String)>,
+    cursors: Cursors,
+    /// By cause, with the firing's record: they are to be carried out in the order of the log.
+    alarms: BTreeMap<Cause, (Position, OpenAlarmAction)>,
+    fired: Vec<FiringId>,
     end: Position,
     records: u64,
 }
@@ -64,7 +65,7 @@ pub(crate) fn recover(
         views,
         counters,
         decider,
-        cursors: BTreeMap::new(),
+        cursors: Cursors::default(),
         alarms: BTreeMap::new(),
         fired: Vec::new(),
         end: Position::START,
@@ -76,8 +77,7 @@ pub(crate) fn recover(
                 tracing::warn!("the newest snapshot is damaged; going on from the one before");
             }
             let snapshot = Snapshot::from_bytes(&saved.bytes)?;
-            replay.cursors =
-                snapshot.cursors.iter().map(|cursor| (cursor.shard, *cursor)).collect();
+            snapshot.cursors.iter().for_each(|cursor| replay.cursors.note(*cursor));
             snapshot.restore(views);
             replay.end = saved.position;
             log.reader_after(saved.position)
@@ -123,8 +123,7 @@ impl Replay<'_> {
             }
             RecordKind::Firing => self.firing(position, read_event(kind, record.body)?),
             RecordKind::Cursor => {
-                let cursor: Cursor = read_event(kind, record.body)?;
-                self.cursor(cursor);
+                self.cursors.note(read_event(kind, record.body)?);
             }
             RecordKind::Alarm => self.alarm(tenant, position, &read_event(kind, record.body)?),
             RecordKind::Command => {
@@ -143,16 +142,11 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// A snapshot may know of a shard what a note written before and read after it does not.
-    fn cursor(&mut self, cursor: Cursor) {
-        let known = self.cursors.entry(cursor.shard).or_insert(cursor);
-        if known.shards != cursor.shards || known.up_to < cursor.up_to {
-            *known = cursor;
-        }
-    }
-
     fn firing(&mut self, position: Position, firing: Firing) {
-        self.fired.push((firing.position, firing.id.clone()));
+        match firing.id.parse() {
+            Ok(id) => self.fired.push(id),
+            Err(error) => tracing::error!(firing = firing.id, %error, "cannot be told again"),
+        }
         for (index, action) in firing.actions.iter().enumerate() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             match action {
@@ -174,7 +168,7 @@ impl Replay<'_> {
                         cause: cause.clone(),
                         action: action.clone(),
                     };
-                    self.alarms.insert(cause, open);
+                    self.alarms.insert(cause, (position, open));
                 }
                 Action::Publish { .. } | Action::Refused { .. } => {}
             }
@@ -191,29 +185,98 @@ impl Replay<'_> {
         self.views.alarms.lock().apply(tenant, position, event);
     }
 
-    /// Where the shards go on: each at its own cursor, or, if there were another number of shards,
-    /// all at the last that every one of those had reached.
     fn finish(self, shards: usize) -> Recovered {
-        let same = self.cursors.len() == shards
-            && self.cursors.values().all(|cursor| cursor.shards as usize == shards);
-        let lowest = self.cursors.values().map(|cursor| cursor.up_to).min();
-        let lowest = lowest.unwrap_or(Position::START);
-        let starts = if same {
-            self.cursors.values().map(|cursor| cursor.up_to).collect()
-        } else {
-            vec![lowest; shards]
-        };
+        let starts = self.cursors.starts(shards);
+        let lowest = starts.iter().min().copied().unwrap_or(Position::START);
+        let mut alarms: Vec<_> = self.alarms.into_values().collect();
+        alarms.sort_by_key(|(position, open)| (*position, open.cause.action));
         Recovered {
             starts,
-            alarms: self.alarms.into_values().collect(),
-            fired: self
-                .fired
-                .into_iter()
-                .filter(|(message, _)| *message > lowest)
-                .map(|(_, id)| id)
-                .collect(),
+            alarms: alarms.into_iter().map(|(_, open)| open).collect(),
+            fired: self.fired.iter().filter(|id| id.position > lowest).map(decision).collect(),
             end: self.end,
             records: self.records,
         }
+    }
+}
+
+/// How far the shards had come, out of what they noted.
+#[derive(Debug, Default)]
+struct Cursors {
+    /// Where every shard stands at least.
+    base: Position,
+    /// By shard; one that noted nothing stands at `base`.
+    noted: BTreeMap<u32, Position>,
+    /// How many shards divided the messages when these notes were made.
+    shards: u32,
+}
+
+impl Cursors {
+    /// A snapshot may know of a shard what a note written before and read after it does not: the
+    /// furthest counts. A note that knows another number of shards begins a new division, at what
+    /// all of the one before had reached.
+    fn note(&mut self, cursor: Cursor) {
+        if self.shards != cursor.shards {
+            self.base = self.lowest();
+            self.noted.clear();
+            self.shards = cursor.shards;
+        }
+        let known = self.noted.entry(cursor.shard).or_insert(self.base);
+        *known = cursor.up_to.max(*known);
+    }
+
+    fn of(&self, shard: u32) -> Position {
+        self.noted.get(&shard).copied().unwrap_or(self.base)
+    }
+
+    fn lowest(&self) -> Position {
+        (0..self.shards).map(|shard| self.of(shard)).min().unwrap_or(self.base)
+    }
+
+    /// Where `shards` shards go on: each at its own cursor, or, if there were another number of
+    /// them, all at what every one of those had reached.
+    fn starts(&self, shards: usize) -> Vec<Position> {
+        match u32::try_from(shards) {
+            Ok(count) if count == self.shards => (0..count).map(|shard| self.of(shard)).collect(),
+            _ => vec![self.lowest(); shards],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(offset: u64) -> Position {
+        Position { epoch: 1, offset }
+    }
+
+    fn cursors(notes: &[(u32, u32, u64)]) -> Cursors {
+        let mut cursors = Cursors::default();
+        for (shard, shards, offset) in notes {
+            cursors.note(Cursor { shard: *shard, shards: *shards, up_to: at(*offset) });
+        }
+        cursors
+    }
+
+    #[test]
+    fn shard_that_noted_nothing_begins_at_the_beginning() {
+        assert_eq!(cursors(&[(1, 2, 70)]).starts(2), [Position::START, at(70)]);
+        assert_eq!(cursors(&[(1, 2, 70)]).starts(1), [Position::START]);
+    }
+
+    #[test]
+    fn shards_of_another_number_begin_at_what_all_had_reached() {
+        assert_eq!(cursors(&[(0, 2, 90), (1, 2, 70)]).starts(3), [at(70); 3]);
+        // the new ones move on, the notes of the old ones stay what they were
+        let moved = cursors(&[(0, 2, 90), (1, 2, 70), (0, 1, 95)]);
+        assert_eq!(moved.starts(1), [at(95)]);
+        let moved = cursors(&[(0, 1, 50), (2, 3, 80)]);
+        assert_eq!(moved.starts(3), [at(50), at(50), at(80)]);
+    }
+
+    #[test]
+    fn note_older_than_the_snapshot_takes_nothing_back() {
+        assert_eq!(cursors(&[(0, 1, 90), (0, 1, 60)]).starts(1), [at(90)]);
     }
 }

@@ -7,7 +7,7 @@ use flux_types::{AlarmId, TenantId};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use crate::counters::{Counters, count};
+use crate::counters::{Counters, count, count_many};
 use crate::firing::Action;
 use crate::journal::{AlarmEvent, Cause, RecordKind};
 use crate::live::{Live, LiveEvent};
@@ -94,17 +94,17 @@ impl AlarmDesk {
         alarm: &str,
     ) -> Result<(), RecordError> {
         let mut alarms = self.alarms.lock();
-        let Some(id) = alarms.active(tenant, device, alarm).map(|alarm| alarm.id) else {
-            return Ok(()); // nothing to clear, now or when asked again
-        };
+        // recorded although there is nothing to clear: done again after a crash it would clear what
+        // was raised since
+        let id = alarms.active(tenant, device, alarm).map(|alarm| alarm.id);
         let event = AlarmEvent::Cleared {
-            id: Some(id),
+            id,
             by: None,
             cause: Some(cause.clone()),
             at_ms: self.recorder.now_ms(),
         };
         self.apply(&mut alarms, tenant, &event)?;
-        count(&self.counters.alarms_cleared);
+        count_many(&self.counters.alarms_cleared, usize::from(id.is_some()));
         Ok(())
     }
 

@@ -54,9 +54,17 @@ pub(crate) struct Decider {
     limits: Limits,
     decoders: Decoders,
     samples: Vec<Telemetry>,
-    /// Firings that were recorded before a crash for messages decided again now.
-    fired: HashSet<String>,
+    /// What was decided and recorded before a crash for messages decided again now.
+    fired: Fired,
     fired_end: Position,
+}
+
+/// Firings by what they decided: a rule has spoken on a sample whatever version it was.
+pub(crate) type Fired = HashSet<(RuleId, Position, u32)>;
+
+/// What a firing decided.
+pub(crate) fn decision(id: &FiringId) -> (RuleId, Position, u32) {
+    (id.rule, id.position, id.sample)
 }
 
 /// A message with what is known of it, as rules look at it.
@@ -86,7 +94,7 @@ impl Decider {
 
     /// These firings are on disk already: messages up to `end` may be decided again, and must not
     /// fire them twice.
-    pub(crate) fn already_fired(&mut self, fired: HashSet<String>, end: Position) {
+    pub(crate) fn already_fired(&mut self, fired: Fired, end: Position) {
         self.fired = fired;
         self.fired_end = end;
     }
@@ -263,7 +271,7 @@ fn changed_products<'s>(
 struct Judge<'a> {
     ports: &'a DeciderPorts,
     snapshot: &'a Snapshot,
-    fired: &'a HashSet<String>,
+    fired: &'a Fired,
     fired_end: Position,
 }
 
@@ -289,8 +297,7 @@ impl Judge<'_> {
             position: subject.position,
             sample: subject.sample,
         };
-        let text = id.to_string();
-        if subject.position <= self.fired_end && self.fired.contains(&text) {
+        if subject.position <= self.fired_end && self.fired.contains(&decision(&id)) {
             return;
         }
         let actions = self.actions(&id, spec, subject, evaluation, out);
@@ -298,7 +305,7 @@ impl Judge<'_> {
         let now_ns = self.ports.clock.now().wall_ns;
         let ts_ns = telemetry.map_or(subject.message.received.wall_ns, |sample| sample.ts_ns);
         let firing = Firing {
-            id: text,
+            id: id.to_string(),
             rule,
             version: spec.version,
             rule_name: spec.name.as_str().into(),

@@ -9,7 +9,7 @@ mod decoders;
 mod draft;
 mod scripts;
 
-pub(crate) use decide::{Change, Decider, DeciderPorts};
+pub(crate) use decide::{Change, Decider, DeciderPorts, Fired, decision};
 pub(crate) use draft::Decided;
 
 use std::sync::Arc;
