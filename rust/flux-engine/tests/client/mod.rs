@@ -47,16 +47,32 @@ impl Client {
         user: &str,
         secret: &str,
     ) -> Option<Self> {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::sign_in(address, client_id, Some((user, secret)))
+    }
+
+    /// Connects without a name.
+    pub fn try_anonymous(address: SocketAddr, client_id: &str) -> Option<Self> {
+        Self::sign_in(address, client_id, None)
+    }
+
+    fn sign_in(
+        address: SocketAddr,
+        client_id: &str,
+        credentials: Option<(&str, &str)>,
+    ) -> Option<Self> {
+        let stream = TcpStream::connect(address).ok()?;
         stream.set_nodelay(true).unwrap();
         let (buffer, received) = (Vec::new(), VecDeque::new());
         let mut client = Self { stream, buffer, received, next_id: 0 };
         let mut body = Vec::new();
         text(&mut body, b"MQTT");
-        body.extend_from_slice(&[4, 0b1100_0010, 0, 60]);
+        let flags = if credentials.is_some() { 0b1100_0010 } else { 0b0000_0010 };
+        body.extend_from_slice(&[4, flags, 0, 60]);
         text(&mut body, client_id.as_bytes());
-        text(&mut body, user.as_bytes());
-        text(&mut body, secret.as_bytes());
+        if let Some((user, secret)) = credentials {
+            text(&mut body, user.as_bytes());
+            text(&mut body, secret.as_bytes());
+        }
         client.send(&packet(0x10, &body));
         let (first, body) = client.read_packet(PATIENCE)?;
         (first == 0x20 && body == [0, 0]).then_some(client)
