@@ -19,6 +19,8 @@ thread_local! {
     static OPERATIONS: Cell<u64> = const { Cell::new(0) };
     /// At how many operations to look at the limits next.
     static NEXT_LOOK: Cell<u64> = const { Cell::new(0) };
+    /// Closures capture `msg` or `env`, so both are handed out by value.
+    static GIVEN_BY_VALUE: Cell<bool> = const { Cell::new(false) };
     static FRAME: RefCell<Frame> = const { RefCell::new(Frame::IDLE) };
 }
 
@@ -29,6 +31,12 @@ pub(crate) struct Allowance {
     pub(crate) operations_limit: LimitKind,
     /// Read the clock at once: the script calls functions or loops.
     pub(crate) timed: bool,
+    /// Closures capture variables. Where two uses of one such variable clash, the language waits
+    /// 50 ms before it gives up, so the clock is looked at after every operation.
+    pub(crate) captures: bool,
+    /// Hand out `msg` and `env` by value: a closure that captures one must not make it a shared
+    /// variable, which a method and the closure it calls could not both use.
+    pub(crate) given_by_value: bool,
 }
 
 /// What scripts see inside their own functions, where the scope does not reach.
@@ -49,6 +57,7 @@ struct Frame {
     log_line_bytes_max: usize,
     operations_max: u64,
     operations_limit: LimitKind,
+    operations_per_look: u64,
     deadline: Duration,
     started: Option<Instant>,
     stopped: Option<LimitKind>,
@@ -65,6 +74,7 @@ impl Frame {
         log_line_bytes_max: 0,
         operations_max: 0,
         operations_limit: LimitKind::Operations,
+        operations_per_look: 1,
         deadline: Duration::ZERO,
         started: None,
         stopped: None,
@@ -79,8 +89,11 @@ pub(crate) fn begin(
     globals: Option<Globals>,
     into: &mut Evaluation,
 ) {
+    let operations_per_look =
+        if allowance.captures { 1 } else { Limits::OPERATIONS_PER_CLOCK_READING };
     OPERATIONS.set(0);
-    NEXT_LOOK.set(Limits::OPERATIONS_PER_CLOCK_READING.min(allowance.operations_max));
+    NEXT_LOOK.set(operations_per_look.min(allowance.operations_max));
+    GIVEN_BY_VALUE.set(allowance.given_by_value);
     FRAME.with_borrow_mut(|frame| {
         frame.effects = std::mem::take(&mut into.effects);
         frame.logs = std::mem::take(&mut into.logs);
@@ -90,6 +103,7 @@ pub(crate) fn begin(
         frame.log_line_bytes_max = limits.log_line_bytes_max;
         frame.operations_max = allowance.operations_max;
         frame.operations_limit = allowance.operations_limit;
+        frame.operations_per_look = operations_per_look;
         frame.deadline = limits.deadline;
         frame.started = allowance.timed.then(Instant::now);
         frame.stopped = None;
@@ -141,7 +155,7 @@ fn look(operations: u64) -> Option<LimitKind> {
         let next = if frame.stopped.is_some() {
             0
         } else {
-            let next = operations + Limits::OPERATIONS_PER_CLOCK_READING;
+            let next = operations + frame.operations_per_look;
             next.min(frame.operations_max.saturating_add(1))
         };
         NEXT_LOOK.set(next);
@@ -195,6 +209,11 @@ fn cut(text: &str, bytes_max: usize) -> String {
         line.push_str(MARK);
     }
     line
+}
+
+/// Whether `msg` and `env` are to be handed out by value, with [`global`].
+pub(crate) fn given_by_value() -> bool {
+    GIVEN_BY_VALUE.get()
 }
 
 /// The value of a name inside a function of the script.

@@ -27,6 +27,10 @@ pub struct ScriptFacts {
     pub edits: bool,
     /// It calls functions or loops, so that its time is worth measuring.
     pub timed: bool,
+    /// A closure of it captures variables.
+    pub captures: bool,
+    /// A closure of it captures `msg` or `env`.
+    pub captures_given: bool,
     /// It keeps a closure with captured variables.
     pub keeps_closures: bool,
     /// Functions it defines (closures not counted).
@@ -130,6 +134,8 @@ struct Reader {
     calls: Vec<(Box<str>, usize, bool, Position)>,
     /// Variables captured by closures that are kept.
     captured: BTreeMap<Box<str>, Position>,
+    /// Variables captured by a closure that is handed to a method of theirs.
+    at_odds: BTreeMap<Box<str>, Position>,
     /// Variables that may come to hold something else later.
     changed: BTreeSet<Box<str>>,
 }
@@ -198,7 +204,8 @@ impl Reader {
                 }
             }
             Stmt::Share(names) => {
-                self.facts.edits |= names.iter().any(|(name, _)| is_given(&name.name));
+                self.facts.captures = true;
+                self.facts.captures_given |= names.iter().any(|(name, _)| is_given(&name.name));
             }
             // The language's own walk leaves the value of a `break` out.
             Stmt::BreakLoop(Some(value), ..) => {
@@ -331,6 +338,11 @@ impl Reader {
             }
             _ => false,
         };
+        for captured in call.args.iter().skip(1).filter_map(root) {
+            if receiver(above) == Some(captured) {
+                self.at_odds.entry(captured.into()).or_insert(position);
+            }
+        }
         if forgotten {
             return;
         }
@@ -354,6 +366,15 @@ impl Reader {
                     }
                 }
             })?;
+        }
+        // `msg` and `env` are handed to closures by value, unless the script changes them.
+        let at_odds = |name: &str| !is_given(name) || self.facts.edits;
+        if let Some((name, position)) = self.at_odds.iter().find(|(name, _)| at_odds(name)) {
+            return Err(refused(
+                format!("a closure captures `{name}`, and a method of `{name}` calls it"),
+                *position,
+                Some(format!("let the closure use a copy, as in `let copy = {name};`")),
+            ));
         }
         if let Some((name, position)) =
             self.captured.iter().find(|(name, _)| self.changed.contains(*name))
@@ -437,6 +458,21 @@ impl Reader {
 enum Doubt {
     Certain(RuleError),
     Possible(String),
+}
+
+/// The variable whose method takes the closure at the end of a path.
+fn receiver<'p>(above: &[ASTNode<'p>]) -> Option<&'p str> {
+    let outside = above.iter().rev().skip_while(|node| !is_method_call(node)).skip(1);
+    let chain =
+        outside.take_while(|node| matches!(node, ASTNode::Expr(Expr::Dot(..) | Expr::Index(..))));
+    match chain.last() {
+        Some(ASTNode::Expr(chain)) => root(chain),
+        _ => None,
+    }
+}
+
+fn is_method_call(node: &ASTNode<'_>) -> bool {
+    matches!(node, ASTNode::Expr(Expr::MethodCall(..)))
 }
 
 fn is_given(name: &str) -> bool {

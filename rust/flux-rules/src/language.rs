@@ -136,7 +136,12 @@ fn resolve(
             found => Some(found.unwrap_or(Dynamic::UNIT)),
         });
     }
-    if name == "msg" || name == "env" || (scope.len() > GIVEN && scope.contains(name)) {
+    if name == "msg" || name == "env" {
+        let own = scope.len() > GIVEN
+            && scope.iter_raw().take(scope.len() - GIVEN).any(|(n, ..)| n == name);
+        return Ok(if frame::given_by_value() && !own { frame::global(name) } else { None });
+    }
+    if scope.len() > GIVEN && scope.contains(name) {
         return Ok(None);
     }
     Ok(match given_message(scope).and_then(|message| frame::message_value(message, name)) {
@@ -246,7 +251,11 @@ fn runtime_error(error: &EvalAltResult, signatures: &Signatures, facts: &ScriptF
             format!("`{name}` cannot be assigned to"),
             Some(format!("write `msg.values.{name} = …`, or `let {name} = …` first")),
         ),
-        E::ErrorSystem(..) | E::ErrorCustomSyntax(..) | E::ErrorDataRace(..) => {
+        E::ErrorDataRace(..) => mistyped(
+            "a captured variable is used while a method of it is at work".to_owned(),
+            Some("let the closure use a copy of the variable".to_owned()),
+        ),
+        E::ErrorSystem(..) | E::ErrorCustomSyntax(..) => {
             RuleError::Engine { message: bare(cause), place }
         }
         _ => mistyped(bare(cause), None),

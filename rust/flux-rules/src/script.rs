@@ -26,7 +26,7 @@ impl Script {
         &self.facts
     }
 
-    fn allowance(&self, language: &Language) -> Allowance {
+    fn allowance(&self, language: &Language, edits: bool) -> Allowance {
         let limits = language.limits();
         let kept = limits.kept_closure_operations_max;
         let (operations_max, operations_limit) =
@@ -35,7 +35,13 @@ impl Script {
             } else {
                 (limits.operations_max, LimitKind::Operations)
             };
-        Allowance { operations_max, operations_limit, timed: self.facts.timed }
+        Allowance {
+            operations_max,
+            operations_limit,
+            timed: self.facts.timed,
+            captures: self.facts.captures,
+            given_by_value: self.facts.captures_given && !edits,
+        }
     }
 
     /// Runs the script over copies of the message; hands back the scope it left behind.
@@ -50,7 +56,7 @@ impl Script {
         into.clear();
         let mut scope = message.copies();
         let globals = self.facts.has_bodies.then(|| message.globals(self.facts.functions.clone()));
-        frame::begin(language.limits(), &self.allowance(language), globals, into);
+        frame::begin(language.limits(), &self.allowance(language, self.facts.edits), globals, into);
         let result = language.run(&mut scope, &self.ast);
         let stopped = frame::end(into);
         match self.verdict(language, message, stopped, result) {
@@ -84,7 +90,7 @@ impl Script {
         into.clear();
         let copies = self.facts.edits.then(|| message.copies());
         let globals = self.facts.has_bodies.then(|| message.globals(self.facts.functions.clone()));
-        frame::begin(language.limits(), &self.allowance(language), globals, into);
+        frame::begin(language.limits(), &self.allowance(language, self.facts.edits), globals, into);
         let result = match copies {
             Some(mut scope) => language.run(&mut scope, &self.ast),
             None => message.run(language, &self.ast),

@@ -115,7 +115,7 @@ fn facts_tell_whether_copies_and_payload_are_needed() {
         ("msg.payload.len() > 3", false, true),
         ("publish(\"a\", msg)", false, true),
         ("msg[\"pay\" + \"load\"]", false, true),
-        ("let f = || msg.values.t; f.call()", true, true),
+        ("let f = || msg.values.t; f.call()", false, true),
     ] {
         let facts = engine.facts(source).unwrap();
         assert_eq!((facts.edits, facts.reads_payload), (edits, payload), "{source}");
@@ -129,4 +129,17 @@ fn a_transform_has_no_acting_functions() {
         let error = error.unwrap_err();
         assert!(error.to_string().contains("not available in a transform"), "{error}");
     }
+}
+
+#[test]
+fn a_closure_at_odds_with_the_method_that_calls_it_is_refused() {
+    for source in [
+        "let a = [1, 2]; a.map(|x| a.len())",
+        "let m = #{ x: 1 }; m.keys().filter(|k| m[k] == 1)",
+        "msg.values.y = 1; msg.values.keys().filter(|k| msg.values[k] == 1)",
+    ] {
+        let error = error_of(source);
+        assert!(error.to_string().contains("calls it"), "{source}: {error}");
+    }
+    ScriptEngine::default().compile("r", "let a = [1]; let b = a; b.map(|x| a.len())").unwrap();
 }

@@ -182,6 +182,15 @@ fn functions_and_closures_see_the_message() {
 }
 
 #[test]
+fn closures_over_the_message_work_on_the_message() {
+    is_true("msg.values.keys().filter(|k| msg.values[k] == 7) == [\"count\"]");
+    is_true("msg.values.values().filter(|v| v == msg.values.count).len() == 1");
+    is_true("phases.filter(|phase| phase.u > msg.values.temperature).len() == 2");
+    is_true("let hot = || msg.values.temperature > env.user.limit; hot.call()");
+    is_true("let msg = #{ a: 3 }; [1, 5].filter(|x| x > msg.a) == [5]");
+}
+
+#[test]
 fn values_edited_by_a_script_are_seen_under_their_bare_names() {
     is_true("msg.values.temperature = 3; temperature == 3");
     is_true("msg.values.extra = 3; extra == 3");

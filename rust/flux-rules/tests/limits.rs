@@ -275,3 +275,15 @@ fn the_outside_world_is_out_of_reach() {
         eval_within("let f = Fn(\"eval\"); f.call(\"raise_alarm(`a`)\"); true", &patient());
     assert!(evaluation.error.is_some() && evaluation.effects.is_empty(), "eval by name");
 }
+
+#[test]
+fn clashes_over_a_captured_variable_stop_at_the_deadline() {
+    // Each clash makes the language wait; without a look at the clock there would be hundreds.
+    let source = "let list = [1]; let f = |x| list.len();
+                  for i in 0..400 { try { list.map(f); } catch { } }";
+    let limits = Limits { deadline: Duration::from_millis(20), ..Limits::default() };
+    let begun = Instant::now();
+    let evaluation = eval_within(source, &limits);
+    assert_eq!(evaluation.error.unwrap().limit(), Some(LimitKind::Deadline));
+    assert!(begun.elapsed() < Duration::from_secs(2), "one clash is 50 ms");
+}
