@@ -26,7 +26,9 @@ class EventStreamDouble:
         self._batches: asyncio.Queue[list[dict[str, Any]] | None] = asyncio.Queue()
 
     def put(self, batch: list[dict[str, Any]]) -> None:
-        self._batches.put_nowait(batch)
+        kept = [event for event in batch if self.kinds is None or event["kind"] in self.kinds]
+        if kept:
+            self._batches.put_nowait(kept)
 
     def close(self) -> None:
         if not self.closed:
@@ -52,7 +54,7 @@ class EngineDouble:
         self.streams: list[EventStreamDouble] = []
         self.outbox: dict[str, dict[str, Any]] = {}
         self.taken: set[str] = set()
-        self.completed: list[tuple[str, bool, str, bool]] = []
+        self.completed: list[tuple[str, bool, str, int]] = []
         self.broken = False
         self._ready = asyncio.Event()
 
@@ -62,8 +64,9 @@ class EngineDouble:
         self.running = True
         return {"mqtt": "127.0.0.1:1"}
 
-    def stop(self, timeout_ms: int) -> None:
+    def stop(self, timeout_ms: int) -> bool:
         self.running = False
+        return True
 
     def health(self) -> dict[str, Any]:
         return {"status": "ok" if self.running else "stopped"}
@@ -284,13 +287,14 @@ class EngineDouble:
         self.taken |= {entry["id"] for entry in free}
         return free
 
-    def complete_outbox(self, entry_id: str, ok: bool, detail: str, final: bool) -> None:
-        self.completed.append((entry_id, ok, detail, final))
+    def complete_outbox(self, entry_id: str, ok: bool, detail: str, attempts: int) -> None:
+        self.completed.append((entry_id, ok, detail, attempts))
         self.taken.discard(entry_id)
-        if final:
-            self.outbox.pop(entry_id, None)
-        else:
-            self._ready.set()
+        self.outbox.pop(entry_id, None)
+
+    def give_back_outbox(self, entry_id: str) -> None:
+        self.taken.discard(entry_id)
+        self._ready.set()
 
 
 def _behind(records: list[dict[str, Any]], before: str | None) -> list[dict[str, Any]]:
@@ -312,7 +316,14 @@ class TesterDouble:
         name, _, limit = source.partition(" > ")
         value = message["values"].get(name)
         triggered = bool(limit) and isinstance(value, int | float) and value > float(limit)
-        return {"triggered": triggered, "effects": [], "logs": [], "error": None}
+        return {
+            "triggered": triggered,
+            "effects": [],
+            "logs": [],
+            "error": None,
+            "missing_value": value is None,
+            "operations": 1,
+        }
 
 
 def _script_problem(source: str) -> Problem | None:

@@ -194,7 +194,7 @@ class Engine(EngineDouble):
             sys.stderr.write("stopping slowly\\n")
             sys.stderr.flush()
             time.sleep(60)
-        super().stop(timeout_ms)
+        return super().stop(timeout_ms)
 
 def platform(config, *, headless, demo):
     return app.Platform(config, Engine(), TesterDouble(), headless=headless, demo=demo)

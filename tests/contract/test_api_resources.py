@@ -268,7 +268,14 @@ async def test_rule_can_be_tried_without_effects(site: Running) -> None:
     generation = site.engine.generation()
     body = {"trigger_script": "temperature > 30", "message": {"values": {"temperature": 31}}}
     answer = await site.http.post("/api/v1/rules:test", json=body)
-    assert answer.json() == {"triggered": True, "effects": [], "logs": [], "error": None}
+    assert answer.json() == {
+        "triggered": True,
+        "effects": [],
+        "logs": [],
+        "error": None,
+        "missing_value": False,
+        "operations": 1,
+    }
     answer = await site.http.post("/api/v1/rules:test", json={"trigger_script": "a)"})
     found = problem(answer, 422, "rule.compile")
     assert (found["line"], found["column"]) == (1, 2)

@@ -158,6 +158,7 @@ async def test_slow_watcher_loses_the_oldest_counted_and_others_lose_nothing(
     site: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream_module, "QUEUE_LEN_MAX", 50)
+    monkeypatch.setattr(stream_module, "EVENTS_PER_S_MAX", 1_000_000)
     padding = "x" * 10_000
     total = 4_000
     # One who never reads: his socket's buffers fill, then his queue.
@@ -190,7 +191,7 @@ async def test_slow_watcher_loses_the_oldest_counted_and_others_lose_nothing(
 async def test_queue_of_a_watcher_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_module, "QUEUE_BYTES_MAX", 100)
     lost: list[int] = []
-    watcher = Watcher(1, [], [], lost.append)
+    watcher = Watcher((1, ()), [], lost.append)
     for number in range(10):
         watcher.put(json.dumps({"n": number, "x": "y" * 30}).encode())
     assert sum(lost) == 8

@@ -78,7 +78,7 @@ class OutboxRunner:
             maker = self._makers.get(action_type)
             if maker is None:
                 detail = f"nothing here runs actions of type {action_type!r}"
-                self._outbox.complete_outbox(str(entry["id"]), False, detail, True)
+                self._outbox.complete_outbox(str(entry["id"]), False, detail, 0)
                 return
             runner = self.runners[action_type] = maker()
         runner.accept(entry)

@@ -21,8 +21,12 @@ class Outbox(Protocol):
         """Up to ``limit`` entries; each is given out once until completed."""
         ...
 
-    def complete_outbox(self, entry_id: str, ok: bool, detail: str, final: bool) -> None:
-        """Report an entry done or given up (``final``), or hand it back."""
+    def complete_outbox(self, entry_id: str, ok: bool, detail: str, attempts: int) -> None:
+        """Report an entry done or given up."""
+        ...
+
+    def give_back_outbox(self, entry_id: str) -> None:
+        """Hand an entry back: it will be given out again."""
         ...
 
 

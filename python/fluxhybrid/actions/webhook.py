@@ -138,6 +138,15 @@ class _Attempt:
     wait_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How an entry ended."""
+
+    ok: bool
+    detail: str
+    attempts: int
+
+
 class WebhookRunner:
     """Sends webhooks.
 
@@ -217,13 +226,13 @@ class WebhookRunner:
             while destination.queue:
                 entry = destination.queue[0]
                 try:
-                    ok, detail = await self._deliver(destination, entry)
+                    end = await self._deliver(destination, entry)
                 except Exception as error:
                     _log.exception("a webhook to %s failed in an unknown way", destination.name)
-                    ok, detail = False, f"internal: {type(error).__name__}"
+                    end = _End(False, f"internal: {type(error).__name__}", 0)
                     self.outcomes["failed"] += 1
                 destination.queue.popleft()
-                self._report(entry, ok, detail)
+                self._report(entry, end)
                 if len(destination.queue) <= QUEUE_LEN_MAX // 2:
                     self._hand_back(destination.parked)
         finally:
@@ -235,38 +244,40 @@ class WebhookRunner:
         # All of them: were only some handed back, later ones could overtake the rest.
         while parked:
             try:
-                self._outbox.complete_outbox(parked[0], False, "waits its turn", False)
+                self._outbox.give_back_outbox(parked[0])
             except Exception:
                 _log.exception("a webhook could not be handed back; it comes with the next start")
             parked.popleft()
 
-    def _report(self, entry: dict[str, Any], ok: bool, detail: str) -> None:
+    def _report(self, entry: dict[str, Any], end: _End) -> None:
         try:
-            self._outbox.complete_outbox(entry["id"], ok, detail[:DETAIL_LEN_MAX], True)
+            detail = end.detail[:DETAIL_LEN_MAX]
+            self._outbox.complete_outbox(str(entry["id"]), end.ok, detail, end.attempts)
         except Exception:
             # The engine offers the entry again after a restart, under the same Idempotency-Key.
             _log.exception("the result of a webhook could not be recorded")
 
-    async def _deliver(self, destination: _Destination, entry: dict[str, Any]) -> tuple[bool, str]:
+    async def _deliver(self, destination: _Destination, entry: dict[str, Any]) -> _End:
         """Try until it is delivered, refused, tried often enough, or too old."""
         expires_at = (entry["ts"] + entry["max_age_ms"]) / 1_000
-        retries = 0
+        attempts = 0
+        last_detail = ""
         while True:
             if self._clock() >= expires_at:
                 self.outcomes["expired"] += 1
-                return False, f"expired; {destination.last_detail}".rstrip("; ")
+                return _End(False, f"expired; {last_detail}".rstrip("; "), attempts)
             async with self._slots:
                 attempt = await self._attempt(entry)
-            destination.last_detail = attempt.detail
+            attempts += 1
+            destination.last_detail = last_detail = attempt.detail
             if attempt.ok:
                 destination.failures = 0
                 self.outcomes["delivered"] += 1
-                return True, attempt.detail
+                return _End(True, attempt.detail, attempts)
             destination.failures += 1
-            if not attempt.again or retries >= self._config.retries_max:
+            if not attempt.again or attempts > self._config.retries_max:
                 self.outcomes["failed"] += 1
-                return False, attempt.detail
-            retries += 1
+                return _End(False, attempt.detail, attempts)
             self.outcomes["retried"] += 1
             await self._back_off(destination, attempt, expires_at)
 

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from fluxhybrid.actions import ACTIONS_MAX, ActionSettings
 from fluxhybrid.engine.notation import (
-    INTEGER_MAX,
     Id,
     Input,
     JsonObject,
@@ -36,6 +35,8 @@ __all__ = [
     "Sources",
 ]
 
+TS_MS_MAX: Final = 9_223_372_036_854
+"""The last that the engine can count in nanoseconds: in the year 2262."""
 SOURCES_MAX: Final = 256
 """Of each kind."""
 
@@ -117,7 +118,7 @@ class RuleTestMessage(Input):
 
     device_id: Key = Field("test-device", description="Key of the device.")
     topic: Topic = Field("test", description="Topic it came on.")
-    ts: Annotated[int, Field(ge=0, le=INTEGER_MAX)] | None = Field(
+    ts: Annotated[int, Field(ge=0, le=TS_MS_MAX)] | None = Field(
         None, description="Milliseconds since 1970; now if left out."
     )
     values: JsonObject = Field(default_factory=dict, description="What it reports.")
@@ -137,6 +138,8 @@ class RuleTested(Output):
     effects: list[dict[str, Any]] = Field(description="What the script's functions asked for.")
     logs: list[dict[str, Any]] = Field(description="What it wrote to its log.")
     error: dict[str, Any] | None = Field(description="Why it was stopped, if it was.")
+    missing_value: bool = Field(description="It needs a value that the message lacks.")
+    operations: int = Field(description="Operations it took.")
 
 
 class Reloaded(Output):

@@ -1,7 +1,6 @@
 """Live events to those who watch.
 
-Owns one tap on the engine for each tenant, open while anybody watches, and a bounded queue for each
-watcher.
+Owns the taps on the engine, open while anybody watches, and a bounded queue for each watcher.
 Must never wait for a watcher: one that is slow loses the oldest events, counted, and is told.
 """
 
@@ -31,28 +30,30 @@ QUEUE_BYTES_MAX: Final = 4 * 2**20
 """Bytes waiting for one watcher."""
 BATCH_LEN_MAX: Final = 200
 """Events in one message to a watcher."""
+EVENTS_PER_S_MAX: Final = 5_000
+"""Events taken from the engine in a second, for all together."""
 _RETRY_S: Final = 1.0
+
+_Group = tuple[int, tuple[str, ...]]
+"""A tenant, and kinds of events."""
 
 
 class Watcher:
     """One who watches: what he wants to see, and what waits for him.
 
     Args:
-        tenant_id: whose events.
-        kinds: of these kinds.
+        group: whose events, and of which kinds.
         devices: of these devices, by key; empty for all.
         dropped: told how many events were lost, each time.
     """
 
     def __init__(
         self,
-        tenant_id: int,
-        kinds: Sequence[str],
+        group: _Group,
         devices: Sequence[str],
         dropped: Callable[[int], None],
     ) -> None:
-        self.tenant_id: Final = tenant_id
-        self._kinds = frozenset(kinds or EVENT_KINDS)
+        self.group: Final = group
         self._devices = frozenset(devices)
         self._tell_dropped = dropped
         self._queue: deque[bytes] = deque()
@@ -62,8 +63,6 @@ class Watcher:
 
     def wants(self, event: dict[str, Any]) -> bool:
         """Whether he watches for this."""
-        if event.get("kind") not in self._kinds:
-            return False
         return not self._devices or event.get("device_id") in self._devices
 
     def put(self, encoded: bytes) -> None:
@@ -115,14 +114,15 @@ class Watchers:
         self._events = events
         self._count_changed = count_changed
         self._dropped = dropped
-        self._watchers: dict[int, set[Watcher]] = {}
-        # One tap on the engine for each tenant that is watched.
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        # Those who watch the same kinds of a tenant share a tap on the engine, which sorts the
+        # others out where it is cheap.
+        self._groups: dict[_Group, set[Watcher]] = {}
+        self._tasks: dict[_Group, asyncio.Task[None]] = {}
 
     @property
     def count(self) -> int:
         """How many watch."""
-        return sum(map(len, self._watchers.values()))
+        return sum(map(len, self._groups.values()))
 
     def join(self, tenant_id: int, kinds: Sequence[str], devices: Sequence[str]) -> Watcher:
         """Begin to watch.
@@ -134,60 +134,65 @@ class Watchers:
             raise Unavailable(
                 "stream.too_many", "too many are watching", hint="close another stream first"
             )
-        watcher = Watcher(tenant_id, kinds, devices, self._dropped)
-        self._watchers.setdefault(tenant_id, set()).add(watcher)
+        group = (tenant_id, tuple(sorted(set(kinds or EVENT_KINDS))))
+        watcher = Watcher(group, devices, self._dropped)
+        self._groups.setdefault(group, set()).add(watcher)
         self._count_changed(self.count)
-        if tenant_id not in self._tasks:
-            run = self._run(tenant_id)
-            self._tasks[tenant_id] = asyncio.create_task(run, name=f"stream {tenant_id}")
+        if group not in self._tasks:
+            self._tasks[group] = asyncio.create_task(self._run(group), name="stream")
         return watcher
 
     def leave(self, watcher: Watcher) -> None:
         """Stop watching. Harmless when repeated."""
-        watching = self._watchers.get(watcher.tenant_id, set())
+        watching = self._groups.get(watcher.group, set())
         watching.discard(watcher)
         if not watching:
             # Nobody watches: the engine need not make events.
-            self._watchers.pop(watcher.tenant_id, None)
-            task = self._tasks.pop(watcher.tenant_id, None)
+            self._groups.pop(watcher.group, None)
+            task = self._tasks.pop(watcher.group, None)
             if task is not None:
                 task.cancel()
         self._count_changed(self.count)
 
     async def close(self) -> None:
         """Let everybody go. Harmless when repeated."""
-        self._watchers.clear()
+        self._groups.clear()
         tasks = list(self._tasks.values())
         self._tasks.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, tenant_id: int) -> None:
+    async def _run(self, group: _Group) -> None:
         while True:
             try:
-                await self._follow(tenant_id)
+                await self._follow(group)
             except Exception:
                 _log.exception("the live stream broke: opening another")
             await asyncio.sleep(_RETRY_S)
 
-    async def _follow(self, tenant_id: int) -> None:
-        stream = self._events.events(tenant_id, None)
+    async def _follow(self, group: _Group) -> None:
+        tenant_id, kinds = group
+        stream = self._events.events(tenant_id, kinds)
         lost_before = 0
         try:
             async for batch in stream:
                 lost, lost_before = stream.dropped - lost_before, stream.dropped
-                for watcher in tuple(self._watchers.get(tenant_id, ())):
+                watching = tuple(self._groups.get(group, ()))
+                for watcher in watching:
                     watcher.lose(lost)
                 for event in batch:
-                    self._tell(tenant_id, event)
+                    _tell(watching, event)
+                # Nobody reads faster than that; what is too much is dropped by the engine, and
+                # counted, before it costs anything here.
+                await asyncio.sleep(len(batch) * len(self._tasks) / EVENTS_PER_S_MAX)
         finally:
             stream.close()
 
-    def _tell(self, tenant_id: int, event: dict[str, Any]) -> None:
-        watching = self._watchers.get(tenant_id, ())
-        interested = [watcher for watcher in watching if watcher.wants(event)]
-        if interested:
-            encoded = orjson.dumps(event)
-            for watcher in interested:
-                watcher.put(encoded)
+
+def _tell(watching: Sequence[Watcher], event: dict[str, Any]) -> None:
+    interested = [watcher for watcher in watching if watcher.wants(event)]
+    if interested:
+        encoded = orjson.dumps(event)
+        for watcher in interested:
+            watcher.put(encoded)
