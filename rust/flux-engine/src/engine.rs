@@ -201,10 +201,10 @@ impl Engine {
     /// What is wrong with a configuration document or a change, as JSON; changes nothing.
     ///
     /// # Errors
-    /// It is neither.
+    /// It is a change made from another generation.
     pub fn check(&self, json: &str) -> Result<Vec<Problem>, EngineError> {
         let limits = flux_registry::Limits::default();
-        let outcome = match ConfigurationText::read(json)? {
+        let outcome = ConfigurationText::read(json).and_then(|text| match text {
             ConfigurationText::Document(document) => {
                 flux_registry::compile_within(document, &*self.scripts, &limits)
                     .map(drop)
@@ -214,7 +214,7 @@ impl Engine {
                 let base = self.registry.snapshot();
                 flux_registry::compile_delta(&base, delta, &*self.scripts, &limits).map(drop)
             }
-        };
+        });
         match outcome {
             Ok(()) => Ok(Vec::new()),
             Err(ApplyError::Invalid(problems)) => Ok(problems),
@@ -385,14 +385,21 @@ enum ConfigurationText {
     Delta(Delta),
 }
 
+/// What tells a change from a document.
+#[derive(serde::Deserialize)]
+struct Peek {
+    base_generation: Option<serde::de::IgnoredAny>,
+}
+
 impl ConfigurationText {
-    fn read(json: &str) -> Result<Self, EngineError> {
-        let unreadable = |error: serde_json::Error| EngineError::Document(error.to_string());
-        let value: serde_json::Value = serde_json::from_str(json).map_err(unreadable)?;
-        if value.get("base_generation").is_some() {
-            serde_json::from_value(value).map(Self::Delta).map_err(unreadable)
+    /// Reads it, with everything that is wrong.
+    fn read(json: &str) -> Result<Self, ApplyError> {
+        let is_delta =
+            serde_json::from_str::<Peek>(json).is_ok_and(|p| p.base_generation.is_some());
+        if is_delta {
+            Delta::from_json(json.as_bytes()).map(Self::Delta).map_err(ApplyError::Invalid)
         } else {
-            serde_json::from_value(value).map(Self::Document).map_err(unreadable)
+            Document::from_json(json.as_bytes()).map(Self::Document).map_err(ApplyError::Invalid)
         }
     }
 }

@@ -29,9 +29,6 @@ pub enum EngineError {
     /// A setting is not what it has to be.
     #[error("the engine's settings are wrong: {0}")]
     Settings(String),
-    /// A document is not what it has to be.
-    #[error("the document cannot be read: {0}")]
-    Document(String),
     /// An alarm was not changed.
     #[error("the alarm was not changed")]
     Alarm(#[from] AlarmError),
@@ -98,7 +95,6 @@ impl Coded for EngineError {
             Self::Apply(error) => error.code(),
             Self::File(error) => error.code(),
             Self::Settings(_) => "engine.settings",
-            Self::Document(_) => "engine.document",
             Self::Alarm(AlarmError::NotActive(AlarmId(_))) => "alarm.not_active",
             Self::Alarm(_) => "alarm.not_recorded",
             Self::Command(CommandError::UnknownDevice(_)) => "command.unknown_device",
@@ -119,7 +115,7 @@ impl Coded for EngineError {
             Self::Net(error) => error.kind(),
             Self::Apply(error) => error.kind(),
             Self::File(error) => error.kind(),
-            Self::Settings(_) | Self::Document(_) | Self::Invalid(_) => ErrorKind::Invalid,
+            Self::Settings(_) | Self::Invalid(_) => ErrorKind::Invalid,
             Self::Alarm(AlarmError::NotActive(_)) => ErrorKind::Conflict,
             Self::Command(CommandError::UnknownDevice(_)) | Self::NotFound { .. } => {
                 ErrorKind::NotFound
