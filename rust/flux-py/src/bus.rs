@@ -160,9 +160,7 @@ impl Subscription {
         max: usize,
         timeout: Option<f64>,
     ) -> PyResult<Option<MessageBatch>> {
-        guarded(|| {
-            Ok(self.0.get()?.receive(py, max, timeout, Some)?.map(MessageBatch::new))
-        })
+        guarded(|| Ok(self.0.get()?.receive(py, max, timeout, Some)?.map(MessageBatch::new)))
     }
 
     /// A descriptor that is readable when there is something to take.

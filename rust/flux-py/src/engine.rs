@@ -40,9 +40,8 @@ struct Held {
 /// Stops what was not stopped; the interpreter calls it at its end.
 #[pyfunction]
 pub(crate) fn _stop_engines(py: Python<'_>) {
-    let mine = |(made, engine): (u64, Weak<RustEngine>)| {
-        engine.upgrade().filter(|_| made == forks())
-    };
+    let mine =
+        |(made, engine): (u64, Weak<RustEngine>)| engine.upgrade().filter(|_| made == forks());
     let left: Vec<_> = std::mem::take(&mut *ENGINES.lock()).into_iter().filter_map(mine).collect();
     py.detach(|| {
         // all at once: together they have the time of one
@@ -241,12 +240,7 @@ impl Engine {
     }
 
     /// One command, or None.
-    fn command<'py>(
-        &self,
-        py: Python<'py>,
-        tenant: u32,
-        id: &str,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    fn command<'py>(&self, py: Python<'py>, tenant: u32, id: &str) -> PyResult<Bound<'py, PyAny>> {
         self.ask_json(py, |engine| engine.command(TenantId(tenant), id))
     }
 

@@ -129,10 +129,7 @@ fn place(fields: &Bound<'_, PyDict>, problem: &Problem) -> PyResult<()> {
 }
 
 /// Problems as a list of `fluxhybrid.errors.Problem`.
-pub(crate) fn problems_to_python(
-    py: Python<'_>,
-    problems: &[Problem],
-) -> PyResult<Vec<Py<PyAny>>> {
+pub(crate) fn problems_to_python(py: Python<'_>, problems: &[Problem]) -> PyResult<Vec<Py<PyAny>>> {
     let make = py.import(ERRORS)?.getattr("Problem")?;
     problems
         .iter()

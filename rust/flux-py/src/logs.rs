@@ -64,7 +64,9 @@ pub(crate) fn init_logging(py: Python<'_>, level: &str, format: &str) -> PyResul
         };
         let filter = match std::env::var("RUST_LOG") {
             // what is wrong in the environment must not keep a server from starting
-            Ok(directives) if !directives.is_empty() => EnvFilter::builder().parse_lossy(directives),
+            Ok(directives) if !directives.is_empty() => {
+                EnvFilter::builder().parse_lossy(directives)
+            }
             _ => EnvFilter::builder()
                 .parse(level)
                 .map_err(|error| wrong(format!("the level is wrong: {error}")))?,

@@ -34,10 +34,7 @@ fn parsed<T: serde::de::DeserializeOwned>(
 impl ScriptEngine {
     #[new]
     #[pyo3(signature = (env=None, *, limits=None))]
-    fn new(
-        env: Option<&Bound<'_, PyDict>>,
-        limits: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Self> {
+    fn new(env: Option<&Bound<'_, PyDict>>, limits: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         guarded(|| {
             let env: Environment = parsed(env, "rule.env")?.unwrap_or_default();
             let limits: RuleSettings = parsed(limits, "rule.limits")?.unwrap_or_default();
@@ -131,9 +128,7 @@ impl Message {
             device_id: text("device_id")?,
             product: text("product")?,
             topic: text("topic")?.unwrap_or_default(),
-            ts_ns: ts_ms
-                .checked_mul(NS_PER_MS)
-                .ok_or_else(|| wrong("ts is too far from 1970"))?,
+            ts_ns: ts_ms.checked_mul(NS_PER_MS).ok_or_else(|| wrong("ts is too far from 1970"))?,
             values,
             payload: member("payload")?.map(|payload| to_payload(&payload)).transpose()?,
         })
