@@ -16,6 +16,8 @@ use crate::worker::{Faults, Measured, Worker, latencies};
 
 /// Longest wait for what is under way to arrive, whatever arrives meanwhile.
 const DRAIN_MAX: Duration = Duration::from_secs(120);
+/// Time without a delivery after which those under way are given up while load goes on.
+const GIVE_UP: Duration = Duration::from_millis(250);
 /// How often progress is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -135,9 +137,17 @@ impl Run {
         Ok((begin, before, seconds))
     }
 
-    /// Waits while memory is watched.
+    /// Waits while memory and progress are watched.
     fn wait_until(&mut self, until: Instant) -> Result<(), Failure> {
+        let (mut received, mut moved) = (0, Instant::now());
         loop {
+            let progress = self.shared.progress();
+            if progress.received != received {
+                (received, moved) = (progress.received, Instant::now());
+            } else if moved.elapsed() > GIVE_UP {
+                self.shared.give_up(&progress);
+                moved = Instant::now();
+            }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(());
@@ -145,7 +155,7 @@ impl Run {
             if self.any_ended() {
                 return Ok(()); // told when it is joined
             }
-            std::thread::sleep(left.min(10 * LOOK));
+            std::thread::sleep(left.min(5 * LOOK));
             if self.plan.server_pid.is_some() {
                 self.server_rss_max = self.server_rss_max.max(self.server()?.rss_bytes);
             }

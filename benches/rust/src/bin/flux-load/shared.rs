@@ -51,6 +51,7 @@ pub(crate) struct Shared {
     acked: AtomicU64,
     expected: AtomicU64,
     received: AtomicU64,
+    given_up: AtomicU64,
     refused: Mutex<Option<String>>,
 }
 
@@ -94,10 +95,17 @@ impl Shared {
         }
     }
 
-    /// Deliveries under way.
+    /// Deliveries under way, but for those given up.
     pub(crate) fn under_way(&self) -> u64 {
-        let received = self.received.load(Ordering::Relaxed);
-        self.expected.load(Ordering::Relaxed).saturating_sub(received)
+        let gone = self.received.load(Ordering::Relaxed) + self.given_up.load(Ordering::Relaxed);
+        self.expected.load(Ordering::Relaxed).saturating_sub(gone)
+    }
+
+    /// Waits no longer for what is under way: a server that drops messages would otherwise look
+    /// like one that stands still. They count as lost all the same.
+    pub(crate) fn give_up(&self, progress: &Progress) {
+        let missing = progress.expected.saturating_sub(progress.received);
+        self.given_up.store(missing, Ordering::Relaxed);
     }
 
     /// Keeps what the server said to the first connection that it refused.
