@@ -6,8 +6,8 @@ through the platform.
 
 from __future__ import annotations
 
+import json
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -40,7 +40,7 @@ class Narrator:
         self._terminal = terminal
         self._title = title
         self._clock = clock
-        self._latest: OrderedDict[str, str] = OrderedDict()
+        self._latest: dict[str, str] = {}
         self._changed = False
         self._values_at = float("-inf")
         self._second = 0
@@ -52,12 +52,11 @@ class Narrator:
             "firing": self._firing,
             "command": self._command,
             "alarm": self._alarm,
-            "rule_log": self._rule_log,
             "refused": self._refused,
         }
 
     def hear(self, event: dict[str, Any]) -> None:
-        """Tell of an event; one of an unknown kind is passed over."""
+        """Tell of an event, if there is something to tell: what rules log is in the log."""
         teller = self._tellers.get(str(event.get("kind")))
         if teller is not None:
             teller(event)
@@ -69,10 +68,9 @@ class Narrator:
 
     def refresh(self) -> None:
         """Show the last values, as far as they changed: to be called a few times a second."""
-        if self._untold and self._new_second():
-            self._say_untold()
+        self._look_at_clock()
         rows = [(f"── {self._title} ──", "dim")]
-        rows += [(f" {key:<12} {text}", "bold") for key, text in self._latest.items()]
+        rows += [(f" {key:<12} {text}", "bold") for key, text in sorted(self._latest.items())]
         self._terminal.block(rows)
         now = self._clock()
         if self._terminal.has_block or not self._changed:
@@ -80,26 +78,24 @@ class Narrator:
         if now - self._values_at >= VALUES_PERIOD_S:
             self._values_at = now
             self._changed = False
-            shown = "; ".join(f"{key} {text}" for key, text in self._latest.items())
+            shown = "; ".join(f"{key} {text}" for key, text in sorted(self._latest.items()))
             self._line("value", shown, "dim")
 
     def tell(self, kind: str, text: str, colour: str) -> None:
         """Tell a happening, unless there are too many."""
-        if self._new_second():
-            self._told = 0
-            self._say_untold()
+        self._look_at_clock()
         if self._told >= LINES_PER_S_MAX:
             self._untold += 1
             return
         self._told += 1
         self._line(kind, text, colour)
 
-    def _new_second(self) -> bool:
+    def _look_at_clock(self) -> None:
+        """In a new second there is room again."""
         second = int(self._clock())
-        before, self._second = self._second, second
-        return second != before
-
-    def _say_untold(self) -> None:
+        if second == self._second:
+            return
+        self._second, self._told = second, 0
         untold, self._untold = self._untold, 0
         if untold:
             self._line("more", f"{untold} happenings too many to tell", "dim")
@@ -133,7 +129,7 @@ class Narrator:
             return
         text = f"{plain(event.get('command'))} {_device(event)}: {plain(status)}"
         if event.get("result") is not None:
-            text += f", reply {plain(event['result'])}"
+            text += f", reply {plain(_json(event['result']))}"
         colours = {"sent": "yellow", "succeeded": "green"}
         self.tell("command", text, colours.get(str(status), "red"))
 
@@ -145,13 +141,14 @@ class Narrator:
             text += f" ({plain(event.get('severity'))}): {plain(event.get('text'))}"
         self.tell("alarm", text, "green" if state == "cleared" else "red")
 
-    def _rule_log(self, event: dict[str, Any]) -> None:
-        self.tell("log", f"{plain(event.get('level'))}: {plain(event.get('text'))}", "dim")
-
     def _refused(self, event: dict[str, Any]) -> None:
         topic = f" on {plain(event['topic'])}" if event.get("topic") else ""
         text = f"{plain(event.get('source'))}{topic}: {plain(event.get('reason'))}"
         self.tell("refused", text, "yellow")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _device(event: Mapping[str, Any]) -> str:

@@ -43,11 +43,7 @@ msg.values.remove("temperature_f");
 """
 _TOO_HOT_SCRIPT: Final = """\
 // Once no steam flows there is nothing more to do: it is on its way down.
-let hot = temperature > 30.0 && flow > 0.0;
-if hot {
-    log_warn(`${msg.device_id} is at ${temperature} degrees and steam flows`);
-}
-hot
+temperature > 30.0 && flow > 0.0
 """
 _COOL_AGAIN_SCRIPT: Final = """\
 // Four degrees below the limit, not just below it: otherwise the valve would never rest.

@@ -40,6 +40,7 @@ class Demo:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._stack = AsyncExitStack()
+        self._refreshing: asyncio.Task[None] | None = None
         self._terminal = Terminal(_STDOUT, _BLOCK_LEN)
         title = f"{context.api_url}/docs ── Ctrl-C stops"
         self._narrator = Narrator(self._terminal, title)
@@ -56,6 +57,8 @@ class Demo:
     async def stop(self) -> None:
         """Stop everything, in bounded time. Harmless when repeated."""
         # First: should stopping be cut short, the terminal is whole again.
+        if self._refreshing is not None:
+            await _cancel(self._refreshing)
         self._terminal.give_back()
         await self._stack.aclose()
 
@@ -72,10 +75,11 @@ class Demo:
     async def _watch(self) -> None:
         context, connected = self._context, asyncio.Event()
         following = follow(context.api_url, context.api_token, self._narrator, connected)
-        for name, work in (("demo stream", following), ("demo values", self._refresh())):
-            task = asyncio.create_task(work, name=name)
-            task.add_done_callback(_complain)
-            self._stack.push_async_callback(_cancel, task)
+        task = asyncio.create_task(following, name="demo stream")
+        task.add_done_callback(_complain)
+        self._stack.push_async_callback(_cancel, task)
+        self._refreshing = asyncio.create_task(self._refresh(), name="demo values")
+        self._refreshing.add_done_callback(_complain)
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await connected.wait()
 
