@@ -224,6 +224,7 @@ async def test_engine_lists_go_on_behind_their_cursor(site: Site) -> None:
     await until(five)
     seen: list[str] = []
     cursor = ""
+    page: dict[str, Any] = {}
     for _ in range(3):
         page = (await site.http.get(f"/api/v1/firings?limit=2{cursor}")).json()
         seen += [firing["id"] for firing in page["items"]]
