@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
 import pytest
 import pytest_asyncio
@@ -338,6 +338,18 @@ async def test_file_that_is_no_database_is_told_as_such(
         await database.prepare()
     assert caught.value.code == code
     await database.close()
+
+
+def test_ids_are_in_the_order_they_were_made_even_when_the_clock_goes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = [new_id() for _ in range(5_000)]
+    monkeypatch.setattr("fluxhybrid.configuration.ids.time.time_ns", lambda: 0)
+    made += [new_id() for _ in range(5_000)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+    assert {found.version for found in made} == {7}
+    assert {found.variant for found in made} == {RFC_4122}
 
 
 # ---- migrations
