@@ -278,12 +278,18 @@ impl Engine {
         Ok(())
     }
 
-    /// Listens to what happens in a tenant. Rings the bell given.
+    /// Listens to what happens in a tenant: to events of one kind (of
+    /// [`flux_pipeline::LiveEvent::KINDS`]), or to all. Rings the bell given.
     ///
     /// # Errors
     /// The engine does not run, or too many listen.
-    pub fn tap(&self, tenant: TenantId, doorbell: Doorbell) -> Result<LiveTap, EngineError> {
-        Ok(self.running()?.pipeline.live().tap(tenant, doorbell)?)
+    pub fn tap(
+        &self,
+        tenant: TenantId,
+        kind: Option<&str>,
+        doorbell: Doorbell,
+    ) -> Result<LiveTap, EngineError> {
+        Ok(self.running()?.pipeline.live().tap(tenant, kind, doorbell)?)
     }
 
     /// How it is.

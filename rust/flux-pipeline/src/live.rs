@@ -131,19 +131,24 @@ impl Live {
         }
     }
 
-    /// Listens to everything of a tenant; the receiver picks what it wants. Rings the bell given.
+    /// Listens to one of [`LiveEvent::KINDS`] of a tenant, or to all of them. Rings the bell given.
     ///
     /// # Errors
-    /// [`BusError`] if there are too many taps.
-    pub fn tap(&self, tenant: TenantId, doorbell: Doorbell) -> Result<LiveTap, BusError> {
-        let all = TopicFilter::new("#").map_err(|_| BusError::Closed)?;
+    /// [`BusError`] if there are too many taps, or no such kind.
+    pub fn tap(
+        &self,
+        tenant: TenantId,
+        kind: Option<&str>,
+        doorbell: Doorbell,
+    ) -> Result<LiveTap, BusError> {
+        let filter = TopicFilter::new(kind.unwrap_or("#"))?;
         let options = flux_bus::TapOptions {
             tenant,
             overflow: Overflow::DropOldest,
             doorbell: Some(doorbell),
             ..Default::default()
         };
-        let tap = self.bus.subscribe_with(&all, options)?;
+        let tap = self.bus.subscribe_with(&filter, options)?;
         self.taps.fetch_add(1, Ordering::Relaxed);
         Ok(LiveTap { tap, taps: Arc::clone(&self.taps) })
     }

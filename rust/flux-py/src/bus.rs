@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flux_bus::{Bus, BusError, BusLimits, Event, Overflow, Tap, TapOptions};
+use flux_bus::{Bus, BusError, BusLimits, Event, Overflow, Tap, TapOptions, TapStats};
 use flux_types::{Topic, TopicFilter};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -105,7 +105,7 @@ impl EventBus {
                 held.bus.subscribe_with(&filter, options)
             };
             let tap = subscribe().map_err(|error| raised(py, &error))?;
-            Ok(Subscription(Native::new(Feed::new(tap, bell, wake))))
+            Ok(Subscription(Native::new(Feed::new(vec![tap], bell, wake))))
         })
     }
 
@@ -149,7 +149,7 @@ impl Subscription {
     /// Up to `max` messages that are there; None when it has ended.
     #[pyo3(signature = (max=256))]
     fn take(&self, py: Python<'_>, max: usize) -> PyResult<Option<MessageBatch>> {
-        guarded(|| Ok(self.0.get()?.take(py, max, Some)?.map(MessageBatch::new)))
+        guarded(|| Ok(self.0.get()?.take(py, max)?.map(MessageBatch::new)))
     }
 
     /// Up to `max` messages, waiting up to `timeout` seconds for the first; None when it has ended.
@@ -160,7 +160,7 @@ impl Subscription {
         max: usize,
         timeout: Option<f64>,
     ) -> PyResult<Option<MessageBatch>> {
-        guarded(|| Ok(self.0.get()?.receive(py, max, timeout, Some)?.map(MessageBatch::new)))
+        guarded(|| Ok(self.0.get()?.receive(py, max, timeout)?.map(MessageBatch::new)))
     }
 
     /// A descriptor that is readable when there is something to take.
@@ -193,22 +193,22 @@ impl Subscription {
     /// Messages read.
     #[getter]
     fn received(&self) -> PyResult<u64> {
-        guarded(|| Ok(self.0.get()?.stats().received))
+        guarded(|| Ok(self.0.get()?.stats().map(|tap| tap.received).sum()))
     }
 
     /// Messages lost because they were not read in time.
     #[getter]
     fn dropped(&self) -> PyResult<u64> {
         guarded(|| {
-            let dropped = self.0.get()?.stats().dropped;
-            Ok(dropped.total() - dropped.closed)
+            let lost = |tap: TapStats| tap.dropped.total() - tap.dropped.closed;
+            Ok(self.0.get()?.stats().map(lost).sum())
         })
     }
 
     /// Messages waiting to be read.
     #[getter]
     fn queued(&self) -> PyResult<usize> {
-        guarded(|| Ok(self.0.get()?.stats().queued))
+        guarded(|| Ok(self.0.get()?.stats().map(|tap| tap.queued).sum()))
     }
 }
 

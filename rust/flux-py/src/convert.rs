@@ -5,15 +5,16 @@
 
 use std::sync::Arc;
 
-use flux_types::Value;
+use flux_types::{ErrorKind, Problem, Value};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple,
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value as Json};
 
-use crate::failure::invalid;
+use crate::failure::{exception, invalid};
 
 /// Nesting of what Python hands in.
 const DEPTH_MAX: usize = 64;
@@ -102,6 +103,16 @@ fn json_at(given: &Bound<'_, PyAny>, code: &str, place: &str, depth: usize) -> P
         return Ok(Json::Object(members));
     }
     Err(wrong(&format!("a {} has no place in JSON", given.get_type().name()?)))
+}
+
+/// JSON as a shape of ours; what does not fit is refused with its place.
+pub(crate) fn shaped<T: DeserializeOwned>(py: Python<'_>, json: Json, code: &str) -> PyResult<T> {
+    serde_path_to_error::deserialize(json).map_err(|error| {
+        let problem = Problem::new(code, error.inner().to_string())
+            .at(format!("/{}", error.path().to_string().replace('.', "/")));
+        let text = problem.to_string();
+        exception(py, ErrorKind::Invalid, code, &text, None, &[problem])
+    })
 }
 
 /// One of Python's values as one that a device can report.

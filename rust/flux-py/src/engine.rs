@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::Value as Json;
 
-use crate::convert::{to_json, to_payload, to_python};
+use crate::convert::{shaped, to_json, to_payload, to_python};
 use crate::door::{Native, forks, guarded};
 use crate::events::EventStream;
 use crate::failure::{problems_to_python, raised, wrong_qos};
@@ -102,8 +102,9 @@ impl Engine {
     #[new]
     fn new(py: Python<'_>, settings: &str) -> PyResult<Self> {
         guarded(|| {
-            let settings: EngineSettings = serde_json::from_str(settings)
+            let settings: Json = serde_json::from_str(settings)
                 .map_err(|error| raised(py, &EngineError::Settings(error.to_string())))?;
+            let settings: EngineSettings = shaped(py, settings, "engine.settings")?;
             let engine = Arc::new(RustEngine::new(settings));
             let mut engines = ENGINES.lock();
             engines.retain(|(_, engine)| engine.strong_count() > 0);

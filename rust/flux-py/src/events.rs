@@ -4,6 +4,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use flux_bus::TapStats;
 use flux_engine::{Engine, live_event};
 use flux_pipeline::{LiveEvent, LiveTap};
 use flux_registry::Registry;
@@ -24,38 +25,25 @@ fn shown(kind: &'static str) -> &'static str {
     if kind == PRESENCE.0 { PRESENCE.1 } else { kind }
 }
 
-/// A set of kinds, a bit for each.
-#[derive(Clone, Copy)]
-struct Kinds(u8);
-
-impl Kinds {
-    fn parse(py: Python<'_>, names: Option<Vec<String>>) -> PyResult<Self> {
-        let Some(names) = names else { return Ok(Self(u8::MAX)) };
-        let mut kinds = Self(0);
-        for name in names {
-            let place = LiveEvent::KINDS.iter().position(|kind| shown(kind) == name);
-            let Some(place) = place else {
-                let known = LiveEvent::KINDS.map(shown).join(", ");
-                let message = format!("there are no events of the kind {name:?}");
-                let hint = format!("the kinds are {known}");
-                return Err(invalid(py, "engine.event_kind", &message, Some(&hint)));
-            };
-            kinds.0 |= 1 << place;
+/// The engine's names of these kinds.
+fn kinds(py: Python<'_>, names: &[String]) -> PyResult<Vec<&'static str>> {
+    let mut kinds = Vec::new();
+    for name in names {
+        let Some(kind) = LiveEvent::KINDS.into_iter().find(|kind| shown(kind) == name) else {
+            let message = format!("there are no events of the kind {name:?}");
+            let hint = format!("the kinds are {}", LiveEvent::KINDS.map(shown).join(", "));
+            return Err(invalid(py, "engine.event_kind", &message, Some(&hint)));
+        };
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
         }
-        Ok(kinds)
     }
-
-    fn pick(self, event: flux_bus::Event<LiveEvent>) -> Option<LiveEvent> {
-        let kind = event.payload.kind();
-        let has = || LiveEvent::KINDS.iter().position(|known| *known == kind);
-        let wanted = self.0 == u8::MAX || has().is_some_and(|place| self.0 & (1 << place) != 0);
-        wanted.then_some(event.payload)
-    }
+    Ok(kinds)
 }
 
 struct Stream {
+    /// A ring for each kind that is wanted, so that none crowds out another; or one for all.
     feed: Feed<LiveEvent, LiveTap>,
-    kinds: Kinds,
     registry: Arc<Registry>,
 }
 
@@ -69,19 +57,25 @@ impl EventStream {
         py: Python<'_>,
         engine: &Engine,
         tenant: u32,
-        kinds: Option<Vec<String>>,
+        wanted: Option<Vec<String>>,
     ) -> PyResult<Self> {
-        let kinds = Kinds::parse(py, kinds)?;
         let (bell, wake) = bell();
-        let tap = engine.tap(TenantId(tenant), bell.clone()).map_err(|error| raised(py, &error))?;
-        let feed = Feed::new(tap, bell, wake);
+        let open = |kind| {
+            let tap = engine.tap(TenantId(tenant), kind, bell.clone());
+            tap.map_err(|error| raised(py, &error))
+        };
+        let taps: PyResult<Vec<_>> = match wanted {
+            None => open(None).map(|tap| vec![tap]),
+            Some(names) => kinds(py, &names)?.into_iter().map(|kind| open(Some(kind))).collect(),
+        };
+        let feed = Feed::new(taps?, bell, wake);
         let registry = Arc::clone(engine.registry());
-        Ok(Self(Native::new(Stream { feed, kinds, registry })))
+        Ok(Self(Native::new(Stream { feed, registry })))
     }
 }
 
 impl Stream {
-    fn batch(&self, events: Vec<LiveEvent>) -> EventBatch {
+    fn batch(&self, events: Vec<flux_bus::Event<LiveEvent>>) -> EventBatch {
         EventBatch(Arc::new(Events { events, registry: Arc::clone(&self.registry) }))
     }
 }
@@ -93,7 +87,7 @@ impl EventStream {
     fn take(&self, py: Python<'_>, max: usize) -> PyResult<Option<EventBatch>> {
         guarded(|| {
             let stream = self.0.get()?;
-            let taken = stream.feed.take(py, max, |event| stream.kinds.pick(event))?;
+            let taken = stream.feed.take(py, max)?;
             Ok(taken.map(|events| stream.batch(events)))
         })
     }
@@ -109,8 +103,7 @@ impl EventStream {
     ) -> PyResult<Option<EventBatch>> {
         guarded(|| {
             let stream = self.0.get()?;
-            let pick = |event| stream.kinds.pick(event);
-            let taken = stream.feed.receive(py, max, timeout, pick)?;
+            let taken = stream.feed.receive(py, max, timeout)?;
             Ok(taken.map(|events| stream.batch(events)))
         })
     }
@@ -131,7 +124,7 @@ impl EventStream {
     /// Ends the stream. Harmless when repeated.
     fn close(&self) -> PyResult<()> {
         guarded(|| {
-            self.0.get()?.feed.close();
+            self.0.get()?.feed.discard();
             Ok(())
         })
     }
@@ -142,18 +135,18 @@ impl EventStream {
         guarded(|| Ok(self.0.get()?.feed.is_closed()))
     }
 
-    /// Events, of any kind, that were dropped because they were not read in time.
+    /// Events that were dropped because they were not read in time.
     #[getter]
     fn dropped(&self) -> PyResult<u64> {
         guarded(|| {
-            let dropped = self.0.get()?.feed.stats().dropped;
-            Ok(dropped.oldest + dropped.newest)
+            let lost = |tap: TapStats| tap.dropped.total() - tap.dropped.closed;
+            Ok(self.0.get()?.feed.stats().map(lost).sum())
         })
     }
 }
 
 struct Events {
-    events: Vec<LiveEvent>,
+    events: Vec<flux_bus::Event<LiveEvent>>,
     registry: Arc<Registry>,
 }
 
@@ -192,7 +185,8 @@ impl EventBatch {
         guarded(|| {
             let counts = PyDict::new(py);
             for kind in LiveEvent::KINDS {
-                let count = self.0.events.iter().filter(|event| event.kind() == kind).count();
+                let count =
+                    self.0.events.iter().filter(|event| event.payload.kind() == kind).count();
                 if count > 0 {
                     counts.set_item(shown(kind), count)?;
                 }
@@ -206,7 +200,7 @@ impl EventBatch {
         guarded(|| {
             let list = PyList::empty(py);
             for event in &self.0.events {
-                list.append(self.0.show(py, event)?)?;
+                list.append(self.0.show(py, &event.payload)?)?;
             }
             Ok(list)
         })
@@ -221,6 +215,7 @@ impl EventBatch {
     fn at(&self, index: isize) -> PyResult<&LiveEvent> {
         place(index, self.0.events.len())
             .and_then(|place| self.0.events.get(place))
+            .map(|event| &event.payload)
             .ok_or_else(|| PyIndexError::new_err("the batch has no such event"))
     }
 }
@@ -246,7 +241,8 @@ impl EventIterator {
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         guarded(|| {
             let next = self.next.fetch_add(1, Ordering::Relaxed);
-            self.events.events.get(next).map(|event| self.events.show(py, event)).transpose()
+            let event = self.events.events.get(next);
+            event.map(|event| self.events.show(py, &event.payload)).transpose()
         })
     }
 }

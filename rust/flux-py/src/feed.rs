@@ -1,18 +1,17 @@
-//! One consumer's end of a ring, read from Python: at once, waiting, or woken by an event loop.
+//! One consumer's end of some rings, read from Python: at once, waiting, or woken by an event loop.
 //!
 //! Owns the order of clearing, answering and looking, by which no wake is lost. Must never wait
 //! while the interpreter is held, nor so long that a signal is not seen to.
 
-use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use flux_bus::{Closed, Doorbell, Event, Notify, Tap, TapControl, WakeFd};
+use flux_bus::{Closed, Doorbell, Event, Notify, Tap, TapControl, TapStats, WakeFd};
 use flux_pipeline::{LiveEvent, LiveTap};
 use flux_types::ErrorKind;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
@@ -74,14 +73,38 @@ impl Tapped<LiveEvent> for LiveTap {
     }
 }
 
-/// A tap with the ways to wait for it.
+/// Taps of one bell, with the ways to wait for them.
 pub(crate) struct Feed<P, T> {
-    tap: Mutex<T>,
-    control: TapControl<P>,
+    taps: Mutex<Taps<T>>,
+    controls: Vec<TapControl<P>>,
     bell: Doorbell,
     wake: Arc<LazyWake>,
-    closed: AtomicBool,
-    _carries: PhantomData<fn() -> P>,
+    /// What is left in the rings is not wanted either.
+    discarded: AtomicBool,
+}
+
+struct Taps<T> {
+    taps: Vec<T>,
+    /// Where to begin, so that no ring makes the others wait.
+    next: usize,
+}
+
+impl<T> Taps<T> {
+    /// Takes up to `max` messages from all of them; whether any may still come.
+    fn take<P>(&mut self, into: &mut Vec<Event<P>>, max: usize) -> Result<(), Closed>
+    where
+        T: Tapped<P>,
+    {
+        self.next = (self.next + 1).checked_rem(self.taps.len()).unwrap_or(0);
+        let (before, from) = self.taps.split_at_mut(self.next);
+        let mut open = false;
+        for tap in from.iter_mut().chain(before) {
+            let room = max - into.len();
+            // a ring that is not looked at is not known to be at its end
+            open |= room == 0 || tap.tap().try_recv_batch(into, room).is_ok();
+        }
+        if open { Ok(()) } else { Err(Closed) }
+    }
 }
 
 /// A bell that also wakes an event loop, and the descriptor by which it does.
@@ -91,77 +114,52 @@ pub(crate) fn bell() -> (Doorbell, Arc<LazyWake>) {
 }
 
 impl<P: Send, T: Tapped<P>> Feed<P, T> {
-    /// Over a tap that rings the bell.
-    pub(crate) fn new(mut tap: T, bell: Doorbell, wake: Arc<LazyWake>) -> Self {
-        let control = tap.tap().control();
-        let closed = AtomicBool::new(false);
-        Self { tap: Mutex::new(tap), control, bell, wake, closed, _carries: PhantomData }
+    /// Over taps that ring the bell.
+    pub(crate) fn new(mut taps: Vec<T>, bell: Doorbell, wake: Arc<LazyWake>) -> Self {
+        let controls = taps.iter_mut().map(|tap| tap.tap().control()).collect();
+        let taps = Mutex::new(Taps { taps, next: 0 });
+        Self { taps, controls, bell, wake, discarded: AtomicBool::new(false) }
     }
 
-    /// Up to `max` of the messages that are there, as far as they are picked. `None`: there are none and will be
-    /// none.
-    pub(crate) fn take<I>(
-        &self,
-        py: Python<'_>,
-        max: usize,
-        pick: impl Fn(Event<P>) -> Option<I>,
-    ) -> PyResult<Option<Vec<I>>> {
+    /// Up to `max` messages that are there. `None`: there are none and will be none.
+    pub(crate) fn take(&self, py: Python<'_>, max: usize) -> PyResult<Option<Vec<Event<P>>>> {
         some(max)?;
         self.bell.answer();
-        let mut consumer = self.consumer(py)?;
         let mut taken = Vec::new();
-        while !self.was_closed() {
-            match consumer.tap().try_recv_batch(&mut taken, max) {
-                Err(Closed) => break,
-                Ok(count) => {
-                    let kept: Vec<I> = taken.drain(..).filter_map(&pick).collect();
-                    if count < max || !kept.is_empty() {
-                        return Ok(Some(kept));
-                    }
-                }
-            }
-        }
-        Ok(None)
+        let outcome = self.consumer(py)?.take(&mut taken, max);
+        Ok((outcome.is_ok() && !self.is_discarded()).then_some(taken))
     }
 
     /// As [`Feed::take`], waiting for the first one for at most `timeout_s` seconds.
-    pub(crate) fn receive<I>(
+    pub(crate) fn receive(
         &self,
         py: Python<'_>,
         max: usize,
         timeout_s: Option<f64>,
-        pick: impl Fn(Event<P>) -> Option<I>,
-    ) -> PyResult<Option<Vec<I>>> {
+    ) -> PyResult<Option<Vec<Event<P>>>> {
         some(max)?;
         let timeout = timeout_s.map(duration).transpose()?;
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut taken = Vec::new();
-        while !self.was_closed() {
-            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            let slice = left.map_or(SLICE, |left| left.min(SLICE));
+        loop {
             let mut consumer = self.consumer(py)?;
-            let tap = consumer.tap();
-            let outcome = match tap.try_recv_batch(&mut taken, max) {
-                // only an empty ring makes it worth letting the interpreter go
-                Ok(0) if !slice.is_zero() => py.detach(|| tap.recv_batch(&mut taken, max, slice)),
-                outcome => outcome,
-            };
+            if consumer.take(&mut taken, max).is_err() || self.is_discarded() {
+                return Ok(None);
+            }
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if !taken.is_empty() || left.is_some_and(|left| left.is_zero()) {
+                return Ok(Some(taken));
+            }
+            // the guard is kept: whoever else comes is told that somebody waits here
+            py.detach(|| self.bell.wait(left.map_or(SLICE, |left| left.min(SLICE))));
             drop(consumer);
-            if outcome.is_err() {
-                break;
-            }
-            let kept: Vec<I> = taken.drain(..).filter_map(&pick).collect();
-            if !kept.is_empty() || left.is_some_and(|left| left <= slice) {
-                return Ok(Some(kept));
-            }
             py.check_signals()?;
         }
-        Ok(None)
     }
 
-    fn consumer(&self, py: Python<'_>) -> PyResult<parking_lot::MutexGuard<'_, T>> {
+    fn consumer(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, Taps<T>>> {
         // never waited for: whoever has it may be waiting itself
-        self.tap.try_lock().ok_or_else(|| {
+        self.taps.try_lock().ok_or_else(|| {
             let message = "another thread is receiving from this subscription";
             let hint = Some("subscribe once for each thread");
             exception(py, ErrorKind::Conflict, "bus.busy", message, hint, &[])
@@ -176,21 +174,29 @@ impl<P: Send, T: Tapped<P>> Feed<P, T> {
         self.wake.clear();
     }
 
+    /// Lets nothing more in; what is there can still be taken.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.control.close();
+        for control in &self.controls {
+            control.close();
+        }
     }
 
-    pub(crate) fn was_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+    /// Closes it, and gives up what is there.
+    pub(crate) fn discard(&self) {
+        self.discarded.store(true, Ordering::Release);
+        self.close();
+    }
+
+    fn is_discarded(&self) -> bool {
+        self.discarded.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.control.is_closed()
+        self.controls.iter().all(TapControl::is_closed)
     }
 
-    pub(crate) fn stats(&self) -> flux_bus::TapStats {
-        self.control.stats()
+    pub(crate) fn stats(&self) -> impl Iterator<Item = TapStats> {
+        self.controls.iter().map(TapControl::stats)
     }
 }
 

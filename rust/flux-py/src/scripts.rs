@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use serde_json::{Value as Json, json};
 
-use crate::convert::{to_json, to_payload, to_python, to_values};
+use crate::convert::{shaped, to_json, to_payload, to_python, to_values};
 use crate::door::{Native, guarded};
 use crate::failure::{invalid, raised};
 
@@ -24,10 +24,7 @@ fn parsed<T: serde::de::DeserializeOwned>(
     code: &str,
 ) -> PyResult<Option<T>> {
     let Some(given) = given else { return Ok(None) };
-    let json = to_json(given, code, "")?;
-    serde_json::from_value(json)
-        .map(Some)
-        .map_err(|error| invalid(given.py(), code, &error.to_string(), None))
+    shaped(given.py(), to_json(given, code, "")?, code).map(Some)
 }
 
 #[pymethods]
