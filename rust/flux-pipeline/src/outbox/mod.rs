@@ -136,10 +136,7 @@ impl Outbox {
             for input in batch.drain(..) {
                 self.admit(input);
             }
-            let committed = self.log.committed();
-            while let Some(input) = self.gated.release(committed) {
-                self.carry_out(input);
-            }
+            self.release(self.log.committed());
             let next = self.commands.tick();
             if closed || (last && idle) {
                 return;
@@ -156,9 +153,19 @@ impl Outbox {
             Input::Barrier(_) => self.gated.last(),
             _ => None,
         };
-        match gate {
-            Some(gate) if gate > self.log.committed() => self.gated.put(gate, input),
-            _ => self.carry_out(input),
+        let committed = self.log.committed();
+        if let Some(gate) = gate.filter(|gate| *gate > committed) {
+            self.gated.put(gate, input);
+            return;
+        }
+        // what was waiting for the commit that lets this pass came before it
+        self.release(committed);
+        self.carry_out(input);
+    }
+
+    fn release(&mut self, committed: Position) {
+        while let Some(input) = self.gated.release(committed) {
+            self.carry_out(input);
         }
     }
 
