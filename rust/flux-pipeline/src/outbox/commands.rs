@@ -162,11 +162,13 @@ impl CommandShared {
     }
 
     /// What a device's reply means for its command; none when it means nothing, which is counted.
+    /// `ending` knows the commands that end in the batch under way.
     pub(crate) fn finished_by_reply(
         &self,
         tenant: TenantId,
         device: &Key,
         payload: &[u8],
+        ending: impl Fn(CommandId) -> bool,
     ) -> Option<CommandEvent> {
         let reply = match serde_json::from_slice::<Reply>(payload) {
             Ok(reply) if payload.len() <= REPLY_BYTES_MAX => reply,
@@ -184,7 +186,7 @@ impl CommandShared {
                 && command.device == device.as_str()
                 && !command.status.is_final()
         });
-        if !open {
+        if !open || ending(reply.id) {
             count(&self.counters.replies_unmatched);
             return None;
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flux_types::{Key, Message, Position, TenantId};
+use flux_types::{CommandId, Key, Message, Position, TenantId};
 
 use crate::firing::Firing;
 use crate::ingest::shard_hash;
@@ -108,6 +108,12 @@ impl Decided {
         self.journal.event(RecordKind::Command, tenant, wall_ns, &event)?;
         self.finished.push((place, tenant, event));
         Ok(())
+    }
+
+    /// Whether this batch ends that command already: a device may say it twice.
+    pub(crate) fn has_finished(&self, id: CommandId) -> bool {
+        let ends = |event: &CommandEvent| matches!(event, CommandEvent::Finished { id: ended, .. } if *ended == id);
+        self.finished.iter().any(|(_, _, event)| ends(event))
     }
 
     pub(crate) fn take_finished(

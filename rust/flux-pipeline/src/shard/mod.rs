@@ -227,10 +227,9 @@ impl Shard {
     /// Replies become the end of their commands, in the same batch as the cursor that passes them.
     fn match_replies(&mut self) {
         for (tenant, device, payload) in self.decided.take_replies() {
-            let Some(event) = self.ports.commands.finished_by_reply(tenant, &device, &payload)
-            else {
-                continue;
-            };
+            let known = |id| self.decided.has_finished(id);
+            let event = self.ports.commands.finished_by_reply(tenant, &device, &payload, known);
+            let Some(event) = event else { continue };
             let wall_ns = self.ports.recorder.now().wall_ns;
             if let Err(error) = self.decided.finish(tenant, event, wall_ns) {
                 tracing::error!(%device, %error, "a reply was not recorded");
