@@ -28,7 +28,8 @@ pub struct Limits {
     pub array_len_max: usize,
     /// Entries of a map, nested ones included.
     pub map_len_max: usize,
-    /// Time of one evaluation. Looked at every [`Limits::OPERATIONS_PER_CLOCK_READING`] operations.
+    /// Time of one evaluation. Time in which the thread had no core counts once at most: what is
+    /// late by the clock on the wall may run as long again in processor time. Looked at every [`Limits::OPERATIONS_PER_CLOCK_READING`] operations.
     pub deadline: Duration,
     /// Effects one evaluation may ask for.
     pub effects_per_evaluation_max: usize,
