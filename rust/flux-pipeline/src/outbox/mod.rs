@@ -108,6 +108,10 @@ impl Gate {
         self.waiting.last_key_value().map(|(gate, _)| *gate)
     }
 
+    fn forget_after(&mut self, committed: Position) {
+        self.waiting.retain(|gate, _| *gate <= committed);
+    }
+
     fn release(&mut self, committed: Position) -> Option<Input> {
         let mut first = self.waiting.first_entry().filter(|entry| *entry.key() <= committed)?;
         let input = first.get_mut().pop_front();
@@ -164,6 +168,11 @@ impl Outbox {
     }
 
     fn release(&mut self, committed: Position) {
+        if self.log.stopped().is_some() {
+            // nothing will be committed any more: recovery does the rest, and whoever waits behind
+            // it is told at once
+            self.gated.forget_after(committed);
+        }
         while let Some(input) = self.gated.release(committed) {
             self.carry_out(input);
         }
