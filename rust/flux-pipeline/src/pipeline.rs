@@ -162,7 +162,7 @@ impl Pipeline {
             waiting: Arc::default(),
         };
         let snapshotter = Arc::new(Snapshotter::new(
-            log.clone(),
+            recorder.clone(),
             views.clone(),
             Arc::clone(&progress),
             outbox.clone(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flux_log::{Append, Appended, Log, LogError};
 use flux_types::{Instants, Position, Received, TenantId};
@@ -13,6 +13,9 @@ use crate::journal::{Draft, DraftError, RecordKind};
 /// How long to wait for room before it is asked again whether we are stopping.
 const RETRY: Duration = Duration::from_millis(20);
 
+/// How long people wait for room before they are told that there is none.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What the log adds to each body when it counts a batch, at most.
 const RECORD_OVERHEAD_BYTES: usize = 64;
 
@@ -22,6 +25,8 @@ pub struct Recorder {
     log: Log,
     clock: Instants,
     stopping: Arc<AtomicBool>,
+    /// A consequence was not recorded: it is left to recovery.
+    left: Arc<AtomicBool>,
 }
 
 /// Something could not be recorded.
@@ -42,13 +47,19 @@ impl Recorder {
     /// A pen for a log. Once `stopping` is set, waiting for room is given up.
     #[must_use]
     pub fn new(log: Log, clock: Instants, stopping: Arc<AtomicBool>) -> Self {
-        Self { log, clock, stopping }
+        Self { log, clock, stopping, left: Arc::default() }
     }
 
     /// The log itself.
     #[must_use]
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Whether a consequence could not be recorded. The views may have passed it: they must not be
+    /// written down any more, or recovery would not look at it again.
+    pub(crate) fn left_something(&self) -> bool {
+        self.left.load(Ordering::Acquire)
     }
 
     /// Both clocks.
@@ -86,18 +97,55 @@ impl Recorder {
     }
 
     fn append(&self, batch: &[Append<'_>]) -> Result<Appended, RecordError> {
-        loop {
-            match self.log.append_batch(batch) {
-                Ok(appended) => return Ok(appended),
-                Err(LogError::Busy { .. } | LogError::Full { .. }) => {
-                    if self.stopping.load(Ordering::Relaxed) {
-                        return Err(RecordError::Stopping);
-                    }
-                    let _ = self.log.wait_room(RETRY); // whether or not, it is asked again
+        self.until_room(None, || Ok(self.log.append_batch(batch)?))
+    }
+
+    /// Makes an attempt that appends, again and again while the log is busy or the disk is full.
+    /// Locks belong inside the attempt: whoever looks at a view must not wait for the disk.
+    ///
+    /// # Errors
+    /// That of the attempt; with `patience`, want of room too once that is over.
+    pub(crate) fn until_room<T>(
+        &self,
+        patience: Option<Duration>,
+        mut attempt: impl FnMut() -> Result<T, RecordError>,
+    ) -> Result<T, RecordError> {
+        let until = patience.map(|patience| Instant::now() + patience);
+        let outcome = loop {
+            let error = match attempt() {
+                Err(RecordError::Log(error @ (LogError::Busy { .. } | LogError::Full { .. }))) => {
+                    error
                 }
-                Err(error) => return Err(error.into()),
+                done => break done,
+            };
+            if self.stopping.load(Ordering::Relaxed) {
+                break Err(RecordError::Stopping);
             }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                break Err(error.into());
+            }
+            let _ = self.log.wait_room(RETRY); // whether or not, it is asked again
+        };
+        let lost = matches!(outcome, Err(RecordError::Log(_) | RecordError::Stopping));
+        if lost && patience.is_none() {
+            self.left.store(true, Ordering::Release);
         }
+        outcome
+    }
+
+    /// Appends one event if there is room: for attempts under a lock.
+    ///
+    /// # Errors
+    /// The log did not take it, be it for now.
+    pub(crate) fn append_event(
+        &self,
+        kind: RecordKind,
+        tenant: TenantId,
+        event: &impl Serialize,
+    ) -> Result<Position, RecordError> {
+        let mut draft = Draft::default();
+        draft.event(kind, tenant, self.clock.now().wall_ns, event)?;
+        Ok(self.log.append_batch(&draft.appends())?.last)
     }
 
     /// Appends one event, as [`Recorder::record`].
@@ -110,9 +158,7 @@ impl Recorder {
         tenant: TenantId,
         event: &impl Serialize,
     ) -> Result<Position, RecordError> {
-        let mut draft = Draft::default();
-        draft.event(kind, tenant, self.clock.now().wall_ns, event)?;
-        Ok(self.append(&draft.appends())?.last)
+        self.until_room(None, || self.append_event(kind, tenant, event))
     }
 }
 

@@ -12,12 +12,14 @@ use crate::counters::{Counters, count};
 use crate::ingest::Progress;
 use crate::journal::Cursor;
 use crate::outbox::OutboxHandle;
+use crate::recorder::Recorder;
 use crate::recovery::SNAPSHOT_NAME;
 use crate::settings::PipelineSettings;
 use crate::views::{Snapshot, Views};
 
 pub(crate) struct Snapshotter {
     log: Log,
+    recorder: Recorder,
     views: Views,
     progress: Arc<Progress>,
     outbox: OutboxHandle,
@@ -47,7 +49,7 @@ const POLL: Duration = Duration::from_millis(500);
 
 impl Snapshotter {
     pub(crate) fn new(
-        log: Log,
+        recorder: Recorder,
         views: Views,
         progress: Arc<Progress>,
         outbox: OutboxHandle,
@@ -55,7 +57,8 @@ impl Snapshotter {
         settings: &PipelineSettings,
     ) -> Self {
         Self {
-            log,
+            log: recorder.log().clone(),
+            recorder,
             views,
             progress,
             outbox,
@@ -111,6 +114,9 @@ impl Snapshotter {
             return;
         }
         let snapshot = Snapshot::take(&self.views, cursors);
+        if self.recorder.left_something() {
+            return;
+        }
         let newest = snapshot.newest();
         match self.log.wait_committed(newest, self.barrier_timeout) {
             Ok(true) => {}

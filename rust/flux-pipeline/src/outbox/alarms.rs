@@ -11,7 +11,7 @@ use crate::counters::{Counters, count, count_many};
 use crate::firing::Action;
 use crate::journal::{AlarmEvent, Cause, RecordKind};
 use crate::live::{Live, LiveEvent};
-use crate::recorder::{RecordError, Recorder};
+use crate::recorder::{PATIENCE, RecordError, Recorder};
 use crate::views::{Alarm, Alarms};
 
 /// Where alarms are changed. Cheap to clone.
@@ -43,13 +43,13 @@ impl AlarmDesk {
         cause: &Cause,
         action: &Action,
     ) {
-        let outcome = match action {
+        let outcome = self.recorder.until_room(None, || match action {
             Action::RaiseAlarm { alarm, severity, text } => {
                 self.raise(tenant, device, cause, (alarm, *severity, text))
             }
             Action::ClearAlarm { alarm } => self.clear_by_name(tenant, device, cause, alarm),
             _ => Ok(()),
-        };
+        });
         if let Err(error) = outcome {
             tracing::error!(firing = cause.firing, error = ?error, "an alarm was not recorded");
         }
@@ -144,14 +144,14 @@ impl AlarmDesk {
         id: AlarmId,
         event: &AlarmEvent,
     ) -> Result<Arc<Alarm>, AlarmError> {
-        let mut alarms = self.alarms.lock();
-        let active = alarms
-            .get(id)
-            .is_some_and(|alarm| alarm.tenant == tenant && alarm.cleared_ms.is_none());
-        if !active {
-            return Err(AlarmError::NotActive(id));
-        }
-        self.apply(&mut alarms, tenant, event)?.ok_or(AlarmError::NotActive(id))
+        let changed = self.recorder.until_room(Some(PATIENCE), || {
+            let mut alarms = self.alarms.lock();
+            let active = alarms
+                .get(id)
+                .is_some_and(|alarm| alarm.tenant == tenant && alarm.cleared_ms.is_none());
+            if active { self.apply(&mut alarms, tenant, event) } else { Ok(None) }
+        })?;
+        changed.ok_or(AlarmError::NotActive(id))
     }
 
     fn apply(
@@ -160,7 +160,7 @@ impl AlarmDesk {
         tenant: TenantId,
         event: &AlarmEvent,
     ) -> Result<Option<Arc<Alarm>>, RecordError> {
-        let position = self.recorder.record_event(RecordKind::Alarm, tenant, event)?;
+        let position = self.recorder.append_event(RecordKind::Alarm, tenant, event)?;
         let changed = alarms.apply(tenant, position, event);
         if let Some(alarm) = &changed {
             self.live.tell(tenant, LiveEvent::Alarm(Arc::clone(alarm)));

@@ -20,7 +20,7 @@ use crate::firing::{Action, Firing};
 use crate::journal::{Cause, CommandEvent, RecordKind};
 use crate::live::{Live, LiveEvent};
 use crate::ports::Delivery;
-use crate::recorder::{RecordError, Recorder};
+use crate::recorder::{PATIENCE, RecordError, Recorder};
 use crate::views::{Command, CommandStatus, Commands};
 
 /// The longest a request waits for the disk before it goes on without.
@@ -127,13 +127,14 @@ impl CommandShared {
             max_age_ms,
             at_ms: self.recorder.now_ms(),
         };
-        let position = {
+        let taken = self.recorder.until_room(Some(PATIENCE), || {
             let mut commands = self.commands.lock();
             if !commands.has_room() {
-                return Err(CommandError::TooMany);
+                return Ok(None);
             }
-            self.apply(&mut commands, tenant, &event)?
-        };
+            self.apply(&mut commands, tenant, &event).map(Some)
+        })?;
+        let position = taken.ok_or(CommandError::TooMany)?;
         let log = self.recorder.log();
         log.wait_committed(position, COMMIT_WAIT).map_err(RecordError::from)?;
         outbox.hand(Input::Requested(id));
@@ -146,7 +147,7 @@ impl CommandShared {
         tenant: TenantId,
         event: &CommandEvent,
     ) -> Result<Position, RecordError> {
-        let position = self.recorder.record_event(RecordKind::Command, tenant, event)?;
+        let position = self.recorder.append_event(RecordKind::Command, tenant, event)?;
         if let Some(changed) = commands.apply(tenant, position, event) {
             self.live.tell(tenant, LiveEvent::Command(changed));
         }
@@ -155,8 +156,8 @@ impl CommandShared {
 
     /// Records an event, or complains: recovery finds the command as it was and goes on from there.
     fn note(&self, tenant: TenantId, event: &CommandEvent) {
-        let mut commands = self.commands.lock();
-        if let Err(error) = self.apply(&mut commands, tenant, event) {
+        let attempt = || self.apply(&mut self.commands.lock(), tenant, event);
+        if let Err(error) = self.recorder.until_room(None, attempt) {
             tracing::error!(error = ?error, "a command's progress was not recorded");
         }
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::counters::{Counters, count};
 use crate::firing::{Action, Firing};
 use crate::journal::{RecordKind, WebhookEvent};
-use crate::recorder::{RecordError, Recorder};
+use crate::recorder::{PATIENCE, RecordError, Recorder};
 use crate::views::{PendingWebhook, Webhooks};
 
 /// Where webhooks wait. Cheap to clone.
@@ -106,15 +106,18 @@ impl WebhookDesk {
         detail: &str,
         attempts: u32,
     ) -> Result<bool, RecordError> {
-        let mut webhooks = self.webhooks.lock();
-        let Some(webhook) = webhooks.get(id).cloned() else { return Ok(false) };
-        self.record(&webhook, delivered, detail, attempts)?;
-        webhooks.finish(id);
-        Ok(true)
+        self.recorder.until_room(Some(PATIENCE), || {
+            let mut webhooks = self.webhooks.lock();
+            let Some(webhook) = webhooks.get(id).cloned() else { return Ok(false) };
+            self.record(&webhook, delivered, detail, attempts)?;
+            webhooks.finish(id);
+            Ok(true)
+        })
     }
 
     fn record_end(&self, webhook: &PendingWebhook, delivered: bool, detail: &str, attempts: u32) {
-        if let Err(error) = self.record(webhook, delivered, detail, attempts) {
+        let attempt = || self.record(webhook, delivered, detail, attempts);
+        if let Err(error) = self.recorder.until_room(None, attempt) {
             tracing::error!(webhook = %webhook.id, error = ?error, "its end was not recorded");
         }
     }
@@ -133,7 +136,7 @@ impl WebhookDesk {
             attempts,
             at_ms: self.recorder.now_ms(),
         };
-        self.recorder.record_event(RecordKind::Webhook, webhook.tenant, &event)?;
+        self.recorder.append_event(RecordKind::Webhook, webhook.tenant, &event)?;
         let counter = if delivered {
             &self.counters.webhooks_delivered
         } else {

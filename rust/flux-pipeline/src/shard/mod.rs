@@ -140,7 +140,7 @@ impl Shard {
                 return Err(Halt);
             }
         };
-        // whoever committed these had put what goes at once into our ring before
+        // what a source sent at once before it sent these is in our ring by now
         self.take_at_once()?;
         for record in &batch {
             if RecordKind::from_number(record.kind) == Some(RecordKind::Message) {
