@@ -183,7 +183,8 @@ fn accepted(plant: &mut Plant, batch: &[Incoming], until: Instant) -> Option<Vec
                 assert!(Instant::now() < until, "busy for {PATIENCE:?}");
                 plant.log.wait_room(Duration::from_millis(1));
             }
-            Err(Refusal::Stopped) => return None,
+            // full: the power went just when room was being reserved
+            Err(Refusal::Stopped | Refusal::Full) => return None,
             Err(other) => panic!("{other}"),
         }
     }
