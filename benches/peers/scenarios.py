@@ -111,7 +111,7 @@ def _beside_mosquitto() -> list[Scenario]:
 
 
 _SLOW_LOAD: Final = _load(1, 1_000, 20, rule=True)
-_SPIN_LOAD: Final = replace(_load(0, 4, rule=True), rate=5_000.0)
+_SPIN_LOAD: Final = _load(1, 4, 20, rule=True)
 
 SCENARIOS: Final[dict[str, Scenario]] = {
     scenario.name: scenario
@@ -121,12 +121,13 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             "slow-disk-qos1-w20-1000", ">= 0.7 of the rate, memory bounded", _SLOW_LOAD,
             SLOW, OURS, half_load=False,
         ),
+        # The CPU told of the first side holds the spinner; rates and latencies are what counts.
         Scenario(
-            "gil-spinner-saturated", "<= 5 % slower", _load(0, 4, rule=True),
+            "gil-spinner-saturated", "rate within 5 %", _SPIN_LOAD,
             SPINNER_IN, SPINNER_OUT, half_load=False, needs_python=True,
         ),
         Scenario(
-            "gil-spinner-5000", "p50, p99 and CPU within 5 %", _SPIN_LOAD,
+            "gil-spinner-5000", "p50 and p99 within 5 %", replace(_SPIN_LOAD, rate=5_000.0),
             SPINNER_IN, SPINNER_OUT, half_load=False, needs_python=True,
         ),
     ]

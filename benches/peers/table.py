@@ -8,8 +8,8 @@ from benches.peers.scenarios import Side
 __all__ = ["lines"]
 
 _HEAD = (
-    f"{'':28} {'rate/s':>9} {'lost':>7} {'p50 ms':>8} {'p99 ms':>8} {'CPU us':>7}"
-    f" {'procs':>6} {'MiB':>7}"
+    f"{'':28} {'sent/s':>8} {'lost':>6}  {'ack p50':>8} {'p99 ms':>8}  {'thru p50':>8}"
+    f" {'p99 ms':>8}  {'CPU us':>6} {'procs':>5} {'MiB':>6}"
 )
 
 
@@ -17,11 +17,11 @@ def _row(outcome: Outcome, runs: dict[str, list[Report]], side: Side) -> str:
     def median(name: str) -> float:
         return outcome.median(runs, side, name)
 
-    # at QoS 1 what a publisher waits for is the acknowledgement; at QoS 0 only the way through is
     return (
-        f"{side.name:28} {median('rate_per_s'):9.0f} {median('lost'):7.0f}"
-        f" {median('p50_ms'):8.2f} {median('p99_ms'):8.2f} {median('cpu_us'):7.2f}"
-        f" {median('cores'):6.2f} {median('rss_max_mib'):7.1f}"
+        f"{side.name:28} {median('rate_per_s'):8.0f} {median('lost'):6.0f}"
+        f"  {median('ack_p50_ms'):8.2f} {median('ack_p99_ms'):8.2f}"
+        f"  {median('p50_ms'):8.2f} {median('p99_ms'):8.2f}"
+        f"  {median('cpu_us'):6.2f} {median('cores'):5.2f} {median('rss_max_mib'):6.1f}"
     )
 
 

@@ -122,7 +122,7 @@ fn load(port: u16, more: &[&str]) -> (Output, Value) {
 fn at_rate(port: u16, rate: &str, more: &[&str]) -> (Output, Value) {
     let output = Command::new(env!("CARGO_BIN_EXE_flux-load"))
         .args(["--port", &port.to_string(), "--json", "--fail-on-loss", "--rate", rate])
-        .args(["--publishers", "1", "--duration", "0.5", "--warmup", "0.1", "--drain", "0.3"])
+        .args(["--publishers", "1", "--duration", "0.5", "--warmup", "0.1", "--drain", "2"])
         .args(more)
         .output()
         .unwrap();

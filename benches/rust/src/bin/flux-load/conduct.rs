@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::failure::Failure;
 use crate::machine::{Usage, now_ns, usage};
 use crate::options::Plan;
-use crate::report::{Report, Second};
+use crate::report::{Lost, Report, Second};
 use crate::shared::{Phase, Progress, Shared};
 use crate::worker::{Faults, Measured, Worker, latencies};
 
@@ -18,6 +18,8 @@ use crate::worker::{Faults, Measured, Worker, latencies};
 const DRAIN_MAX: Duration = Duration::from_secs(120);
 /// Time without a delivery after which those under way are given up while load goes on.
 const GIVE_UP: Duration = Duration::from_millis(250);
+/// Losses told one by one.
+const LOST_SHOWN_MAX: usize = 10;
 /// How often progress is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -167,9 +169,11 @@ impl Run {
         let begun = Instant::now();
         let (mut before, mut moved) = (self.shared.progress(), Instant::now());
         loop {
+            // until all are quiet, something may have been sent that nobody was told of
+            let quiet = self.shared.quiet() == u64::from(self.plan.threads);
             let now = self.shared.progress();
             let acked = !self.plan.qos.is_promised() || now.acked >= now.sent;
-            if acked && now.received >= now.expected && now == before {
+            if quiet && acked && now.received >= now.expected {
                 return;
             }
             if now != before {
@@ -225,7 +229,13 @@ impl Run {
             }
         }
         for subscriber in all.iter().flat_map(|measured| &measured.subscribers) {
-            report.lost += subscriber.missing(&self.plan, &sent_by);
+            for (publisher, seq) in subscriber.missing(&self.plan, &sent_by) {
+                report.lost += 1;
+                if report.lost_first.len() < LOST_SHOWN_MAX {
+                    let sent = sent_by.get(publisher as usize).copied().unwrap_or_default();
+                    report.lost_first.push(Lost { publisher, seq, sent });
+                }
+            }
         }
         let progress = self.shared.progress();
         report.received = progress.received;

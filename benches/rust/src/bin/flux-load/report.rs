@@ -54,6 +54,16 @@ impl From<Faults> for Wrong {
     }
 }
 
+/// A message that never came.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Lost {
+    pub(crate) publisher: u32,
+    /// Which of its messages, from 0.
+    pub(crate) seq: u64,
+    /// How many it sent in all.
+    pub(crate) sent: u64,
+}
+
 /// One second of the measurement.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Second {
@@ -81,6 +91,8 @@ pub(crate) struct Report {
     pub(crate) received: u64,
     /// Deliveries that never came.
     pub(crate) lost: u64,
+    /// The first of them.
+    pub(crate) lost_first: Vec<Lost>,
     pub(crate) faults: Wrong,
     pub(crate) connections_closed: u64,
     pub(crate) ack: Latency,
@@ -133,6 +145,9 @@ impl fmt::Display for Report {
             self.unacknowledged,
             self.connections_closed
         )?;
+        for Lost { publisher, seq, sent } in &self.lost_first {
+            writeln!(f, "          lost: message {seq} of {sent} of publisher {publisher}")?;
+        }
         for (name, latency) in [("ack", &self.ack), ("through", &self.end_to_end)] {
             if latency.count > 0 {
                 writeln!(

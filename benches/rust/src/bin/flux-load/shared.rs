@@ -52,6 +52,7 @@ pub(crate) struct Shared {
     expected: AtomicU64,
     received: AtomicU64,
     given_up: AtomicU64,
+    quiet: AtomicU64,
     refused: Mutex<Option<String>>,
 }
 
@@ -106,6 +107,16 @@ impl Shared {
     pub(crate) fn give_up(&self, progress: &Progress) {
         let missing = progress.expected.saturating_sub(progress.received);
         self.given_up.store(missing, Ordering::Relaxed);
+    }
+
+    /// A worker has seen that no more load is wanted, and has told all that it sent.
+    pub(crate) fn fell_quiet(&self) {
+        self.quiet.fetch_add(1, Ordering::Release);
+    }
+
+    /// How many workers have.
+    pub(crate) fn quiet(&self) -> u64 {
+        self.quiet.load(Ordering::Acquire)
     }
 
     /// Keeps what the server said to the first connection that it refused.

@@ -43,17 +43,16 @@ impl Subscriber {
         }
     }
 
-    /// How many messages have not come, of those that should have; `sent` is by publisher.
-    pub(crate) fn missing(&self, plan: &Plan, sent: &[u64]) -> u64 {
+    /// Source and number of each message that has not come, of those that should have; `sent` is
+    /// by publisher.
+    pub(crate) fn missing(&self, plan: &Plan, sent: &[u64]) -> impl Iterator<Item = (u32, u64)> {
         let wanted = |source: u32| !plan.pairs() || source == self.n;
-        (0u32..)
-            .zip(sent)
-            .filter(|(source, _)| wanted(*source))
-            .map(|(source, sent)| {
-                self.tracker.missing(source, *sent, |seq| {
-                    plan.expect == Expect::All || plan.template.passes(source, seq)
-                })
-            })
-            .sum()
+        (0u32..).zip(sent).filter(move |(source, _)| wanted(*source)).flat_map(
+            move |(source, sent)| {
+                let due =
+                    move |seq| plan.expect == Expect::All || plan.template.passes(source, seq);
+                self.tracker.missing(source, *sent, due).map(move |seq| (source, seq))
+            },
+        )
     }
 }

@@ -61,17 +61,20 @@ impl Tracker {
         Arrival::InOrder
     }
 
-    /// Which of the first `sent` messages of a publisher have not come, of those that `expected`
-    /// says should have.
-    pub(crate) fn missing(&self, source: u32, sent: u64, expected: impl Fn(u64) -> bool) -> u64 {
+    /// Those of the first `sent` messages of a publisher that have not come, of those that
+    /// `expected` says should have.
+    pub(crate) fn missing(
+        &self,
+        source: u32,
+        sent: u64,
+        expected: impl Fn(u64) -> bool,
+    ) -> impl Iterator<Item = u64> {
         let seen = self.sources.get(source as usize).map(|source| &source.seen[..]);
         let seen = seen.unwrap_or_default();
-        let mut missing = 0;
-        for seq in 0..sent {
+        (0..sent).filter(move |seq| {
             let word = seen.get((seq / 64) as usize).copied().unwrap_or_default();
-            missing += u64::from(word & (1 << (seq % 64)) == 0 && expected(seq));
-        }
-        missing
+            word & (1 << (seq % 64)) == 0 && expected(*seq)
+        })
     }
 }
 
@@ -90,9 +93,9 @@ mod tests {
             [0, 1, 1, 4, 3, 4].iter().map(|seq| tracker.arrived(stamp(1, *seq))).collect();
         use Arrival::{Duplicate, InOrder, OutOfOrder};
         assert_eq!(arrivals, [InOrder, InOrder, Duplicate, InOrder, OutOfOrder, Duplicate]);
-        assert_eq!(tracker.missing(1, 6, |_| true), 2); // 2 and 5
-        assert_eq!(tracker.missing(1, 6, |seq| seq != 5), 1);
-        assert_eq!(tracker.missing(0, 3, |_| true), 3);
+        assert_eq!(tracker.missing(1, 6, |_| true).collect::<Vec<_>>(), [2, 5]);
+        assert_eq!(tracker.missing(1, 6, |seq| seq != 5).count(), 1);
+        assert_eq!(tracker.missing(0, 3, |_| true).count(), 3);
     }
 
     #[test]

@@ -175,6 +175,7 @@ impl Worker {
     /// Runs until the run is stopped.
     pub(crate) fn run(mut self) -> Result<Measured, Failure> {
         let mut events = Vec::with_capacity(1_024);
+        let mut quiet = false;
         for index in 0..self.links.len() {
             self.settle(index);
         }
@@ -189,6 +190,10 @@ impl Worker {
                 0 => (u64::MAX, u64::MAX), // not begun
                 from => (from, until.load(load)),
             };
+            if phase == Phase::Draining && !quiet {
+                quiet = true;
+                self.shared.fell_quiet();
+            }
             let hurry = phase == Phase::Loading && self.publish();
             self.shared.add(&std::mem::take(&mut self.book.turn));
             self.wait(&mut events, self.sleep_ns(phase, hurry))?;
