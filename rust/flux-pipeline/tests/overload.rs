@@ -86,7 +86,7 @@ fn flood_without_promise_through_a_ring_of_one_neither_stalls_nor_reorders() {
         assert!(Instant::now() < until, "stalled at {number}");
         // as network workers have it: at once only while nothing of the source waits
         let waits = under_way.is_some_and(|position| position > plant.ingest.committed());
-        let promised = number % 50 == 0;
+        let promised = number.is_multiple_of(50);
         let qos = if promised { Qos::AtLeastOnce } else { Qos::AtMostOnce };
         let mut incoming = plant.count(3, number + 1, qos);
         incoming.at_once = !promised && !waits;
