@@ -117,7 +117,7 @@ impl Snapshotter {
         if self.recorder.left_something() {
             return;
         }
-        let newest = snapshot.newest();
+        let newest = snapshot.newest().max(self.views.webhooks.lock().last_end());
         match self.log.wait_committed(newest, self.barrier_timeout) {
             Ok(true) => {}
             Ok(false) => return, // the disk is slow or full: the next time will do

@@ -109,8 +109,9 @@ impl WebhookDesk {
         self.recorder.until_room(Some(PATIENCE), || {
             let mut webhooks = self.webhooks.lock();
             let Some(webhook) = webhooks.get(id).cloned() else { return Ok(false) };
-            self.record(&webhook, delivered, detail, attempts)?;
+            let position = self.record(&webhook, delivered, detail, attempts)?;
             webhooks.finish(id);
+            webhooks.note_end(position);
             Ok(true)
         })
     }
@@ -128,7 +129,7 @@ impl WebhookDesk {
         delivered: bool,
         detail: &str,
         attempts: u32,
-    ) -> Result<(), RecordError> {
+    ) -> Result<Position, RecordError> {
         let event = WebhookEvent {
             id: webhook.id,
             delivered,
@@ -136,13 +137,13 @@ impl WebhookDesk {
             attempts,
             at_ms: self.recorder.now_ms(),
         };
-        self.recorder.append_event(RecordKind::Webhook, webhook.tenant, &event)?;
+        let position = self.recorder.append_event(RecordKind::Webhook, webhook.tenant, &event)?;
         let counter = if delivered {
             &self.counters.webhooks_delivered
         } else {
             &self.counters.webhooks_failed
         };
         count(counter);
-        Ok(())
+        Ok(position)
     }
 }

@@ -39,6 +39,8 @@ pub struct Webhooks {
     /// Handed to the deliverer and not yet reported on: not handed out again.
     taken: std::collections::BTreeSet<(Position, Uuid)>,
     len_max: usize,
+    /// The last record of an end: what is no longer here depends on it.
+    ended: Position,
 }
 
 impl Webhooks {
@@ -50,6 +52,7 @@ impl Webhooks {
             places: HashMap::default(),
             taken: std::collections::BTreeSet::new(),
             len_max: len_max.max(1),
+            ended: Position::START,
         }
     }
 
@@ -93,6 +96,17 @@ impl Webhooks {
         let place = (self.places.remove(&id)?, id);
         self.taken.remove(&place);
         self.pending.remove(&place)
+    }
+
+    /// Notes that an end was recorded at `position`.
+    pub fn note_end(&mut self, position: Position) {
+        self.ended = self.ended.max(position);
+    }
+
+    /// The last record of an end in this run.
+    #[must_use]
+    pub fn last_end(&self) -> Position {
+        self.ended
     }
 
     /// The one of that id.
