@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Install the programs the tests drive (Debian): an MQTT peer, strace, and LLVM's coverage tools.
+# Install the programs the tests drive (Debian): an MQTT peer, PostgreSQL, strace, and LLVM's
+# coverage tools.
 # Does nothing when they are there. A test that misses one fails and says so.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
@@ -12,6 +13,8 @@ need() { # program package
 need mosquitto mosquitto
 need mosquitto_pub mosquitto-clients
 need strace strace
+# Debian keeps the server's programs out of PATH.
+compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || need initdb postgresql
 if ! scripts/llvm-tool.sh llvm-profdata >/dev/null 2>&1; then
     llvm=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
     missing+=("llvm-$llvm")
