@@ -38,6 +38,11 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--search", action="store_true", help="QoS 0: also search the highest open-loop rate"
     )
+    parser.add_argument(
+        "--outstanding",
+        type=int,
+        help="deliveries that may be under way, in place of each scenario's own",
+    )
     parser.add_argument("--no-build", action="store_true", help="take what was built before")
     parser.add_argument("--out", type=Path, help="write everything to this file, JSON")
     return parser.parse_args(argv)
@@ -77,7 +82,12 @@ def main(argv: list[str] | None = None) -> int:
     except MissingToolError as error:
         sys.exit(str(error))
     options = Options(
-        tools, not arguments.without_python, arguments.seconds, arguments.rounds, arguments.search
+        tools=tools,
+        with_python=not arguments.without_python,
+        seconds=arguments.seconds,
+        rounds=arguments.rounds,
+        search=arguments.search,
+        outstanding=arguments.outstanding,
     )
     machine, results, failed = _machine(), [], 0
     for scenario in _chosen(arguments):

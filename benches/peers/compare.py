@@ -96,7 +96,8 @@ def _alternate(
 def compare(options: Options, scenario: Scenario) -> Outcome:
     """Run one scenario."""
     outcome = Outcome(scenario, load_average=os.getloadavg()[0])
-    load = replace(scenario.load, seconds=options.seconds)
+    outstanding = options.outstanding or scenario.load.outstanding
+    load = replace(scenario.load, seconds=options.seconds, outstanding=outstanding)
     sides = (scenario.a, scenario.b)
     _alternate(options, sides, load, outcome.saturated)
     if scenario.half_load:

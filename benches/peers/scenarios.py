@@ -31,6 +31,8 @@ class Options:
     seconds: float
     rounds: int
     search: bool
+    outstanding: int | None
+    """Deliveries that may be under way, in place of the scenario's own."""
 
 
 @dataclass(frozen=True)
@@ -110,16 +112,18 @@ def _beside_mosquitto() -> list[Scenario]:
     return scenarios
 
 
-_SLOW_LOAD: Final = _load(1, 1_000, 20, rule=True)
 _SPIN_LOAD: Final = _load(1, 4, 20, rule=True)
 
 SCENARIOS: Final[dict[str, Scenario]] = {
     scenario.name: scenario
     for scenario in [
         *_beside_mosquitto(),
-        Scenario(
-            "slow-disk-qos1-w20-1000", ">= 0.7 of the rate, memory bounded", _SLOW_LOAD,
-            SLOW, OURS, half_load=False,
+        *(
+            Scenario(
+                f"slow-disk-{kind}-qos1-w20-1000", ">= 0.7 of the rate, memory bounded",
+                _load(1, 1_000, 20, rule=rule), SLOW, OURS, half_load=False,
+            )
+            for kind, rule in (("rule", True), ("forward", False))
         ),
         # The CPU told of the first side holds the spinner; rates and latencies are what counts.
         Scenario(

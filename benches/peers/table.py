@@ -32,6 +32,10 @@ def lines(outcome: Outcome) -> list[str]:
     head = f"== {scenario.name} (aim: {scenario.claim}; load average {outcome.load_average:.1f})"
     out = [head, _HEAD]
     out += [_row(outcome, outcome.saturated, side) for side in sides]
+    for side in sides:
+        lost = outcome.median(outcome.saturated, side, "lost")
+        if lost:
+            out.append(f"   ! {side.name} lost {lost:.0f} messages: that is no rate it can keep")
     ratios = (
         f"   a/b: rate {outcome.ratio('rate_per_s'):.2f}, p99 {outcome.ratio('p99_ms'):.2f},"
         f" CPU {outcome.ratio('cpu_us'):.2f}, memory {outcome.ratio('rss_max_mib'):.2f}"
