@@ -21,4 +21,4 @@ for line in sys.stdin:
             print(message["executable"])
 ' >"$coverage/objects"
 rm -f "$coverage"/*.profraw
-cargo test --workspace
+cargo test --workspace --no-fail-fast

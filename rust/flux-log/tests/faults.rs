@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flux_log::disk::{Disk, FaultOperation, SimDisk};
 use flux_log::{Append, Log, LogError, LogOptions};
@@ -131,7 +131,12 @@ fn a_full_disk_refuses_cleanly_and_goes_on_when_space_returns() {
 
     disk.set_capacity(None);
     assert!(log.wait_room(LONG));
-    assert!(told.load(Ordering::SeqCst) > 0);
+    // whoever waits may go on before the listeners have been called
+    let until = Instant::now() + LONG;
+    while told.load(Ordering::SeqCst) == 0 {
+        assert!(Instant::now() < until, "listeners are told that there is room");
+        std::thread::yield_now();
+    }
     let on = append_body(&log, &body).last;
     assert_eq!(on.offset, taken + 1);
     assert!(log.wait_committed(on, LONG).unwrap());
