@@ -211,9 +211,10 @@ def test_other_threads_run_while_the_engine_works(tmp_path: Path) -> None:
     ticker = threading.Thread(target=tick)
     ticker.start()
     with Engine(tmp_path) as engine:
-        subscription = EventBus().subscribe("#")
+        bus = EventBus()
+        subscription = bus.subscribe("#")
         before = ticks
-        subscription.recv(timeout=0.2)
+        assert subscription.recv(timeout=0.2) is not None  # nothing comes: all of it is waited
         for _ in range(20):
             engine.publish(1, "plant/x", b"", 1)
         assert ticks > before + 10
