@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use flux_log::disk::{Disk, FaultOperation, SimDisk};
 use flux_log::{Append, Log, LogError, LogOptions};
 use flux_types::{Coded, ErrorKind, Position, TenantId};
-use support::{append, append_body, read_all, small};
+use support::{append, read_all, small};
 
 const DIR: &str = "/log";
 const EIO: i32 = 5;
