@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::commit::Committer;
 use crate::disk::DirLock;
 use crate::error::{LogError, StopCause};
-use crate::format::RECORD_HEADER_BYTES;
+use crate::format::{FRAME_HEADER_BYTES, RECORD_HEADER_BYTES};
 use crate::listen::Subscription;
 use crate::options::{Durability, LogOptions};
 use crate::reader::Reader;
@@ -161,7 +161,9 @@ impl Log {
         }
         let inflight_bytes = active.inflight_bytes();
         let inflight_bytes_max = shared.options.inflight_bytes_max;
-        if inflight_bytes > 0 && inflight_bytes + bytes > inflight_bytes_max {
+        // what laying the batch out and ending the commit after it may add
+        let overhead_bytes = FRAME_HEADER_BYTES + shared.options.commit_align_bytes as usize;
+        if inflight_bytes > 0 && inflight_bytes + bytes + overhead_bytes > inflight_bytes_max {
             active.starved = true;
             drop(active);
             Counters::add(&shared.counters.busy, 1);
