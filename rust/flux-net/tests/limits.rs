@@ -319,6 +319,18 @@ fn a_stop_is_bounded_whatever_a_peer_does() {
     half.shutdown(Shutdown::Write).unwrap();
     running.wait_counts("output waits", |c| c.buffered_bytes > 0 && c.bytes_in == 3);
     running.wait(|seen| matches!(seen, Seen::Ended(_)).then_some(()));
+    // the system's buffers take some more for a while; then nothing moves
+    let until = Instant::now() + PATIENCE;
+    let mut taken = 0;
+    loop {
+        let counts = running.counts();
+        if counts.buffered_bytes > 0 && counts.bytes_out == taken {
+            break;
+        }
+        taken = counts.bytes_out;
+        assert!(Instant::now() < until, "the stuck peer took everything: {counts:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     running.server.stop().unwrap();
     let counts = running.counts();
     assert_eq!(counts.open, 0);
