@@ -7,9 +7,13 @@ from benches.peers.scenarios import Side
 
 __all__ = ["lines"]
 
+# A server that had less than this of a processor, under a generator that had less too, was not
+# the limit: others on the machine were, or waiting.
+_WHOLE_PROCESSOR = 0.9
+
 _HEAD = (
     f"{'':28} {'sent/s':>8} {'lost':>6}  {'ack p50':>8} {'p99 ms':>8}  {'thru p50':>8}"
-    f" {'p99 ms':>8}  {'CPU us':>6} {'procs':>5} {'MiB':>6}"
+    f" {'p99 ms':>8}  {'CPU us':>6} {'procs':>5} {'load':>5} {'MiB':>6}"
 )
 
 
@@ -21,7 +25,8 @@ def _row(outcome: Outcome, runs: dict[str, list[Report]], side: Side) -> str:
         f"{side.name:28} {median('rate_per_s'):8.0f} {median('lost'):6.0f}"
         f"  {median('ack_p50_ms'):8.2f} {median('ack_p99_ms'):8.2f}"
         f"  {median('p50_ms'):8.2f} {median('p99_ms'):8.2f}"
-        f"  {median('cpu_us'):6.2f} {median('cores'):5.2f} {median('rss_max_mib'):6.1f}"
+        f"  {median('cpu_us'):6.2f} {median('cores'):5.2f} {median('generator_cores'):5.2f}"
+        f" {median('rss_max_mib'):6.1f}"
     )
 
 
@@ -36,6 +41,15 @@ def lines(outcome: Outcome) -> list[str]:
         lost = outcome.median(outcome.saturated, side, "lost")
         if lost:
             out.append(f"   ! {side.name} lost {lost:.0f} messages: that is no rate it can keep")
+        busiest = max(
+            outcome.median(outcome.saturated, side, figure)
+            for figure in ("cores", "generator_cores")
+        )
+        if scenario.load.rate == 0 and busiest < _WHOLE_PROCESSOR:
+            out.append(
+                f"   ! {side.name}: nobody had a whole processor ({busiest:.2f} at most); the rate"
+                " is the machine's or the window's, not the server's, and so is the ratio"
+            )
     ratios = (
         f"   a/b: rate {outcome.ratio('rate_per_s'):.2f}, p99 {outcome.ratio('p99_ms'):.2f},"
         f" CPU {outcome.ratio('cpu_us'):.2f}, memory {outcome.ratio('rss_max_mib'):.2f}"
