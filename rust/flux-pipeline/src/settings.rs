@@ -17,7 +17,7 @@ pub struct PipelineSettings {
     pub lag_records_max: u64,
     /// How often a message may be published on by rules.
     pub hops_max: u8,
-    /// Messages published by rules and not yet decided; beyond it publishing is refused.
+    /// Messages that rules made of rules' messages, not yet decided; beyond it more are refused.
     pub publications_pending_max: usize,
     /// How long a device may take to reply to a command that was sent.
     pub reply_timeout: Duration,

@@ -32,7 +32,7 @@ pub(crate) struct DeciderPorts {
     pub(crate) live: Live,
     pub(crate) counters: Arc<Counters>,
     pub(crate) clock: Instants,
-    /// Messages published by rules and not yet decided.
+    /// Messages that rules made of rules' messages, not yet decided.
     pub(crate) publications: Arc<AtomicUsize>,
     pub(crate) publications_max: usize,
     pub(crate) hops_max: u8,
@@ -465,11 +465,15 @@ impl Judge<'_> {
         if hops > self.ports.hops_max {
             return refused("rules have published this message on too often: do they form a loop?");
         }
-        let pending = &self.ports.publications;
-        if pending.load(Ordering::Relaxed) >= self.ports.publications_max {
-            return refused("too many messages published by rules wait to be decided");
+        // what follows from a device's own message is held back by pausing the device; only what
+        // rules make of what rules made could grow by itself
+        if is_cascade(hops) {
+            let pending = &self.ports.publications;
+            if pending.load(Ordering::Relaxed) >= self.ports.publications_max {
+                return refused("too many messages that rules made of rules' messages wait");
+            }
+            pending.fetch_add(1, Ordering::Relaxed);
         }
-        pending.fetch_add(1, Ordering::Relaxed);
         count(&self.ports.counters.rule_publications);
         let action = Action::Publish { topic: topic.to_string(), qos: qos.into() };
         let message = Message {
@@ -488,6 +492,11 @@ impl Judge<'_> {
         out.publish(message, wait);
         action
     }
+}
+
+/// Whether a message of so many hops is what a rule made of a rule's message.
+pub(super) fn is_cascade(hops: u8) -> bool {
+    hops > 1
 }
 
 fn values_json(telemetry: &Telemetry) -> serde_json::Map<String, serde_json::Value> {

@@ -42,7 +42,7 @@ pub(crate) struct ShardPorts {
     pub(crate) delivery: Arc<dyn Delivery>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) counters: Arc<Counters>,
-    /// Messages published by rules and not yet decided.
+    /// Messages that rules made of rules' messages, not yet decided.
     pub(crate) publications: Arc<AtomicUsize>,
     pub(crate) stopping: Arc<AtomicBool>,
 }
@@ -182,8 +182,11 @@ impl Shard {
             return;
         }
         // a rule published it: whether or not it went out at once, it is decided from here
-        let pending = &self.ports.publications;
-        let _ = pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        if decide::is_cascade(message.hops) {
+            let pending = &self.ports.publications;
+            let one_less = |n: usize| n.checked_sub(1);
+            let _ = pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        }
         let message = Arc::new(message);
         if flags.route {
             self.ports.delivery.route(&message);
