@@ -74,8 +74,8 @@ impl EngineError {
         match self {
             Self::Net(error) => error.hint(),
             Self::Log(LogError::Damaged(_)) => Some(
-                "what is damaged was acknowledged: restore a copy of the data directory, or start \
-                 once with FLUXHYBRID_ENGINE__REPAIR=true to go on without it"
+                "what is damaged was acknowledged: restore a copy of the data directory, or open it \
+                 once as a library with the setting `engine.repair` to go on without it"
                     .to_owned(),
             ),
             Self::Log(LogError::Locked { .. }) => {
