@@ -160,7 +160,12 @@ async def _on_defect(connection: HTTPConnection, _: Exception) -> Response | Non
 async def _on_http(connection: HTTPConnection, error: HTTPException) -> Response | None:
     path = connection.url.path
     if error.status_code == 404:
-        answer = of_status(404, "request.no_such_path", f"there is nothing at {path[:200]}")
+        answer = of_status(
+            404,
+            "request.no_such_path",
+            f"there is nothing at {path[:200]}",
+            hint="every path is listed at /docs",
+        )
     elif error.status_code == 405 and isinstance(connection, Request):
         allowed = ", ".join(_allowed(connection))
         answer = of_status(
