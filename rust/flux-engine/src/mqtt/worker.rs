@@ -288,7 +288,7 @@ fn refuse(
 ) -> Vec<(ConnectionId, PacketId, Reason)> {
     let reason = match refusal {
         Refusal::Full | Refusal::Busy => Reason::QUOTA_EXCEEDED,
-        Refusal::Stopped | Refusal::TooLarge => Reason::IMPLEMENTATION_SPECIFIC,
+        Refusal::Stopped | Refusal::Slow | Refusal::TooLarge => Reason::IMPLEMENTATION_SPECIFIC,
     };
     let mut told = Vec::new();
     for arrival in arrivals {
