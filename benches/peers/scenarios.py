@@ -80,6 +80,8 @@ def _load(qos: int, publishers: int, window: int = 20, *, rule: bool) -> Load:
     # The loop is closed at both ends: by acknowledgements, and by what has come out again. A rate
     # at which messages only pile up inside the server is none.
     under_way = max(2 * window * publishers, 2_000) if qos else max(2_000, 2 * publishers)
+    # A subscriber's queue holds a million on either side: more under way would end its connection.
+    under_way = min(under_way, 800_000)
     return Load(publishers, qos, window, rule=rule, outstanding=under_way)
 
 
