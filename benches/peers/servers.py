@@ -123,7 +123,16 @@ def mosquitto() -> Iterator[Server]:
 def _slow_disk(directory: Path) -> dict[str, str]:
     """What has to be in the environment of a process for its disk to be slow."""
     library = directory / "slow_disk.so"
-    command = [need("cc", "gcc"), "-O2", "-shared", "-fPIC", "-o", library, SLOW_DISK_SOURCE, "-ldl"]
+    command = [
+        need("cc", "gcc"),
+        "-O2",
+        "-shared",
+        "-fPIC",
+        "-o",
+        library,
+        SLOW_DISK_SOURCE,
+        "-ldl",
+    ]
     subprocess.run(command, check=True)
     return {"LD_PRELOAD": str(library), "FLUX_SYNC_DELAY_US": str(SLOW_DISK_US)}
 

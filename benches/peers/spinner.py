@@ -127,10 +127,8 @@ def _ratios(rates: Sequence[tuple[bool, float]]) -> list[float]:
 
 def _interval(ratios: Sequence[float]) -> tuple[float, float]:
     """95 % of the medians of samples drawn from the ratios (percentile bootstrap)."""
-    draw = random.Random(1)  # noqa: S311
-    medians = sorted(
-        statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(DRAWS)
-    )
+    draw = random.Random(1)
+    medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(DRAWS))
     return medians[int(0.025 * DRAWS)], medians[int(0.975 * DRAWS)]
 
 
@@ -160,7 +158,9 @@ def main() -> int:
     rates = _rates(report, switch.phases)
     ratios = _ratios(rates)
     low, high = _interval(ratios)
-    medians = [statistics.median(r for place, r in rates if place is where) for where in (True, False)]
+    medians = [
+        statistics.median(r for place, r in rates if place is where) for where in (True, False)
+    ]
     print(
         f"spinner inside {medians[0]:.0f}/s, beside {medians[1]:.0f}/s; inside/beside"
         f" {statistics.median(ratios):.3f} (95 %: {low:.3f} to {high:.3f}) of {len(ratios)} pairs;"

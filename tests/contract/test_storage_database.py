@@ -18,9 +18,17 @@ from sqlalchemy import create_engine
 
 from fluxhybrid.configuration.ids import new_id
 from fluxhybrid.errors import Conflict, FluxError, Unavailable
-from fluxhybrid.storage import Database, Device, Principal, Product, Rule, RuleVersion, Tenant
+from fluxhybrid.storage import (
+    Database,
+    Device,
+    Principal,
+    Product,
+    Rule,
+    RuleVersion,
+    Tenant,
+    schema,
+)
 from fluxhybrid.storage import database as database_module
-from fluxhybrid.storage import schema
 from fluxhybrid.storage.schema import migrations, version_of
 from fluxhybrid.storage.tables import METADATA, TABLES_VERSION
 

@@ -77,7 +77,8 @@ def _bring_up_to_date(connection: Connection) -> None:
 
 def _create(connection: Connection) -> None:
     """New tables. What an interrupted attempt left behind, where tables are made outside of
-    transactions (MySQL), is kept and completed."""
+    transactions (MySQL), is kept and completed.
+    """
     METADATA.create_all(connection)
     _VERSION.create(connection, checkfirst=True)
     connection.execute(insert(_VERSION).values(version_num=TABLES_VERSION))
