@@ -9,6 +9,7 @@ time, on the same server, with the same threads wanting the same two processors.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -119,7 +120,7 @@ def _rates(report: dict[str, Any], phases: Sequence[Phase]) -> list[tuple[bool, 
 def _ratios(rates: Sequence[tuple[bool, float]]) -> list[float]:
     """Inside over beside, of neighbours."""
     ratios = []
-    for (inside, rate), (next_inside, next_rate) in zip(rates, rates[1:], strict=False):
+    for (inside, rate), (next_inside, next_rate) in itertools.pairwise(rates):
         if inside != next_inside:
             ratios.append(rate / next_rate if inside else next_rate / rate)
     return ratios

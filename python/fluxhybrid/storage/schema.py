@@ -76,8 +76,10 @@ def _bring_up_to_date(connection: Connection) -> None:
 
 
 def _create(connection: Connection) -> None:
-    """New tables. What an interrupted attempt left behind, where tables are made outside of
-    transactions (MySQL), is kept and completed.
+    """Make new tables.
+
+    What an interrupted attempt left behind, where tables are made outside of transactions (MySQL),
+    is kept and completed.
     """
     METADATA.create_all(connection)
     _VERSION.create(connection, checkfirst=True)
