@@ -22,6 +22,11 @@ use serde_json::Value;
 const DEVICES: usize = 3;
 const WINDOW: u64 = 20;
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The engine lists so many firings at most: older ones would look lost.
+const FIRINGS_LISTED_MAX: usize = 10_000;
+/// Firings after which a data directory is left for a new one: the next load may bring some
+/// thousands more.
+const FIRINGS_PER_LIFE: usize = 3_000;
 
 struct Engine {
     child: Child,
@@ -171,6 +176,7 @@ fn check(
     seen: &mut BTreeMap<(usize, u64), String>,
 ) {
     let told = Told::read(state);
+    assert!(told.fired.len() < FIRINGS_LISTED_MAX, "the list is full: nothing can be told of it");
     assert_eq!(told.missing(acked), None, "missing after {PATIENCE:?}");
     for (device, (latest, sent)) in told.latest.iter().zip(sent).enumerate() {
         assert!(latest <= sent, "c{device}: a value nobody sent");
@@ -219,7 +225,6 @@ fn kill_9_loses_nothing_acknowledged_and_fires_nothing_twice() {
     let mut dice = Dice(seed);
     let (mut done, mut fired, mut acked, mut lives) = (0, 0, 0, 0);
     let mut files = Files::default();
-    // the views list at most 10 000 firings: begin anew before they are full
     while done < kills {
         let life = one_life(&mut dice, (kills - done).min(25), &mut files);
         (done, fired, acked, lives) =
@@ -250,7 +255,7 @@ fn one_life(dice: &mut Dice, kills: u64, files: &mut Files) -> Life {
     let mut engine = Engine::start(dir.path(), false, None).unwrap();
     let mut killed = 0;
     files.known.clear();
-    while killed < kills && seen.len() < 6_000 {
+    while killed < kills && seen.len() < FIRINGS_PER_LIFE {
         files.look(dir.path());
         load_and_kill(engine, dice.ms(400), &sent, &mut acked);
         killed += 1;
