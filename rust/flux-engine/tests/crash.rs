@@ -24,9 +24,11 @@ const WINDOW: u64 = 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The engine lists so many firings at most: older ones would look lost.
 const FIRINGS_LISTED_MAX: usize = 10_000;
-/// Firings after which a data directory is left for a new one: the next load may bring some
-/// thousands more.
+/// Firings after which a data directory is left for a new one.
 const FIRINGS_PER_LIFE: usize = 3_000;
+/// What a device sends under one load, at most; every fifth message fires. With the firings of the
+/// loads before that stays below what is listed.
+const MESSAGES_PER_LOAD: u64 = 10_000;
 
 struct Engine {
     child: Child,
@@ -80,8 +82,9 @@ fn publish(address: SocketAddr, device: usize, sent: &AtomicU64, acked: &AtomicU
     };
     let topic = format!("v1/devices/c{device}/telemetry");
     let mut waiting = std::collections::VecDeque::new();
+    let last = sent.load(Ordering::SeqCst) + MESSAGES_PER_LOAD;
     loop {
-        while (waiting.len() as u64) < WINDOW {
+        while (waiting.len() as u64) < WINDOW && sent.load(Ordering::SeqCst) < last {
             let number = sent.fetch_add(1, Ordering::SeqCst) + 1;
             let id = client.send_publish(&topic, format!("{{\"seq\": {number}}}").as_bytes(), 1);
             waiting.push_back((id, number));
