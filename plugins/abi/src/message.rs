@@ -1,0 +1,240 @@
+//! MESSAGE: what one device reported for one moment.
+//!
+//! `u8` length and device, `i64` time, `u16` count and tags (`u8` length and name, `u16` length and
+//! value), `u16` count and values (`u8` length and name, `u8` type, payload).
+
+use alloc::vec::Vec;
+
+use crate::cursor::{Cursor, Fault, Malformed, Text, TooLong};
+use crate::limits::{COUNT_MAX, NAME_BYTES_MAX, TAG_VALUE_BYTES_MAX};
+use crate::output::tag;
+use crate::{NO_TIME, ValueRef};
+
+/// Reads one message: first its tags, then its values.
+#[derive(Debug, Clone)]
+pub struct MessageReader<'a> {
+    cursor: Cursor<'a>,
+    device: Text<'a>,
+    ts_ns: i64,
+    tags_left: u16,
+    values_left: Option<u16>,
+}
+
+impl<'a> MessageReader<'a> {
+    /// Reads device and time from the body of a section.
+    ///
+    /// # Errors
+    /// [`Fault::Truncated`].
+    #[inline]
+    pub fn read(mut cursor: Cursor<'a>) -> Result<Self, Malformed> {
+        let device = cursor.text8()?;
+        let ts_ns = cursor.i64()?;
+        let tags_left = cursor.u16()?;
+        Ok(Self { cursor, device, ts_ns, tags_left, values_left: None })
+    }
+
+    /// Reads a body that stands alone, as in the input of `on_msg`.
+    ///
+    /// # Errors
+    /// [`Fault::Truncated`].
+    pub fn from_body(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        Self::read(Cursor::new(bytes))
+    }
+
+    /// Whose it is; empty: the source's own device.
+    #[must_use]
+    #[inline]
+    pub const fn device(&self) -> Text<'a> {
+        self.device
+    }
+
+    /// The device's own time, nanoseconds since 1970.
+    #[must_use]
+    #[inline]
+    pub const fn ts_ns(&self) -> Option<i64> {
+        if self.ts_ns == NO_TIME { None } else { Some(self.ts_ns) }
+    }
+
+    /// The next tag, name and value; `None` behind the last.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn next_tag(&mut self) -> Result<Option<(Text<'a>, Text<'a>)>, Malformed> {
+        let Some(left) = self.tags_left.checked_sub(1) else { return Ok(None) };
+        self.tags_left = left;
+        Ok(Some((name(&mut self.cursor)?, self.cursor.text16()?)))
+    }
+
+    /// The next value and its name; `None` behind the last. Passes over tags not yet read.
+    ///
+    /// # Errors
+    /// [`Malformed`]; also when bytes follow the last value.
+    #[inline]
+    pub fn next_value(&mut self) -> Result<Option<(Text<'a>, ValueRef<'a>)>, Malformed> {
+        let left = match self.values_left {
+            Some(left) => left,
+            None => self.begin_values()?,
+        };
+        let Some(left) = left.checked_sub(1) else {
+            self.cursor.finish()?;
+            return Ok(None);
+        };
+        self.values_left = Some(left);
+        Ok(Some((name(&mut self.cursor)?, ValueRef::read(&mut self.cursor)?)))
+    }
+
+    fn begin_values(&mut self) -> Result<u16, Malformed> {
+        while self.next_tag()?.is_some() {}
+        let count = self.cursor.u16()?;
+        self.values_left = Some(count);
+        Ok(count)
+    }
+}
+
+#[inline]
+fn name<'a>(cursor: &mut Cursor<'a>) -> Result<Text<'a>, Malformed> {
+    let at = cursor.offset();
+    let name = cursor.text8()?;
+    if name.is_empty() {
+        return Err(Malformed { offset: at, fault: Fault::EmptyName });
+    }
+    Ok(name)
+}
+
+/// Writes one message to the end of a buffer. Its lengths and counts are right at every moment
+/// after which it is dropped.
+#[derive(Debug)]
+pub struct MessageWriter<'o> {
+    out: &'o mut Vec<u8>,
+    /// Where the section's length stands; `None` for a body that stands alone.
+    len_at: Option<usize>,
+    tags_at: usize,
+    tags: u16,
+    /// Where the values' count stands, once values have begun.
+    values_at: Option<usize>,
+    values: u16,
+}
+
+impl<'o> MessageWriter<'o> {
+    /// Begins a body that stands alone, as in the input of `on_msg`. An empty device is the
+    /// source's own.
+    ///
+    /// # Errors
+    /// [`TooLong`]: the device has more than 255 bytes; nothing is written then.
+    pub fn body(out: &'o mut Vec<u8>, device: &str, ts_ns: Option<i64>) -> Result<Self, TooLong> {
+        Self::begin(out, None, device, ts_ns)
+    }
+
+    /// Begins a whole section.
+    pub(crate) fn section(
+        out: &'o mut Vec<u8>,
+        device: &str,
+        ts_ns: Option<i64>,
+    ) -> Result<Self, TooLong> {
+        check("device", device.len(), NAME_BYTES_MAX)?;
+        out.push(tag::MESSAGE);
+        let len_at = out.len();
+        out.extend_from_slice(&[0; 4]);
+        Self::begin(out, Some(len_at), device, ts_ns)
+    }
+
+    fn begin(
+        out: &'o mut Vec<u8>,
+        len_at: Option<usize>,
+        device: &str,
+        ts_ns: Option<i64>,
+    ) -> Result<Self, TooLong> {
+        put_name("device", out, device)?;
+        out.extend_from_slice(&ts_ns.unwrap_or(NO_TIME).to_le_bytes());
+        let tags_at = out.len();
+        out.extend_from_slice(&[0; 2]);
+        Ok(Self { out, len_at, tags_at, tags: 0, values_at: None, values: 0 })
+    }
+
+    /// Adds a tag. Tags come before values.
+    ///
+    /// # Errors
+    /// [`TooLong`], also when values have begun; nothing is written then.
+    pub fn tag(&mut self, name: &str, value: &str) -> Result<&mut Self, TooLong> {
+        let room = if self.values_at.is_some() { 0 } else { COUNT_MAX };
+        check("tags", usize::from(self.tags) + 1, room)?;
+        check("a tag's value", value.len(), TAG_VALUE_BYTES_MAX)?;
+        put_name("a tag's name", self.out, name)?;
+        #[allow(clippy::cast_possible_truncation)] // checked above
+        self.out.extend_from_slice(&(value.len() as u16).to_le_bytes());
+        self.out.extend_from_slice(value.as_bytes());
+        self.tags += 1;
+        Ok(self)
+    }
+
+    /// Adds a value.
+    ///
+    /// # Errors
+    /// [`TooLong`]: an empty name or one of more than 255 bytes, or more than 65 535 values;
+    /// nothing is written then.
+    #[inline]
+    pub fn value<'v>(
+        &mut self,
+        name: &str,
+        value: impl Into<ValueRef<'v>>,
+    ) -> Result<&mut Self, TooLong> {
+        check("values", usize::from(self.values) + 1, COUNT_MAX)?;
+        if self.values_at.is_none() {
+            self.values_at = Some(self.out.len());
+            self.out.extend_from_slice(&[0; 2]);
+        }
+        let start = self.out.len();
+        put_name("a value's name", self.out, name)?;
+        if let Err(error) = value.into().write(self.out) {
+            self.out.truncate(start);
+            return Err(error);
+        }
+        self.values += 1;
+        Ok(self)
+    }
+
+    /// Values written so far.
+    #[must_use]
+    pub const fn values(&self) -> u16 {
+        self.values
+    }
+}
+
+impl Drop for MessageWriter<'_> {
+    fn drop(&mut self) {
+        let at = match self.values_at {
+            Some(at) => at,
+            None => {
+                self.out.extend_from_slice(&[0; 2]);
+                self.out.len() - 2
+            }
+        };
+        patch(self.out, at, &self.values.to_le_bytes());
+        patch(self.out, self.tags_at, &self.tags.to_le_bytes());
+        if let Some(at) = self.len_at {
+            // 65 535 tags and as many values of 4 GiB do not fit a memory of 4 GiB: on a host with
+            // more, a section beyond u32 is written as one that reads as truncated.
+            let len = u32::try_from(self.out.len() - at - 4).unwrap_or(u32::MAX);
+            patch(self.out, at, &len.to_le_bytes());
+        }
+    }
+}
+
+fn patch(out: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(place) = out.get_mut(at..at + bytes.len()) {
+        place.copy_from_slice(bytes);
+    }
+}
+
+const fn check(what: &'static str, len: usize, max: usize) -> Result<(), TooLong> {
+    if len > max { Err(TooLong { what, len, max }) } else { Ok(()) }
+}
+
+#[inline]
+fn put_name(what: &'static str, out: &mut Vec<u8>, name: &str) -> Result<(), TooLong> {
+    check(what, name.len(), NAME_BYTES_MAX)?;
+    #[allow(clippy::cast_possible_truncation)] // checked above
+    out.push(name.len() as u8);
+    out.extend_from_slice(name.as_bytes());
+    Ok(())
+}
