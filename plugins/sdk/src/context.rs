@@ -91,8 +91,9 @@ impl<'a> Context<'a> {
     /// The settings, read once and kept for as long as they are the same. No settings read as `{}`.
     ///
     /// # Errors
-    /// What is wrong with them, with its place: `/registers/3/scale: must be a number`. Kept as
-    /// well, so that bad settings cost no more than good ones.
+    /// Code `settings.invalid`, and what is wrong with its place:
+    /// `/registers/3/scale: must be a number, not a string`. Kept as well, so that bad settings
+    /// cost no more than good ones.
     ///
     /// ```
     /// use flux_plugin_sdk::{Context, PluginError, settings};
@@ -151,7 +152,13 @@ impl<'a> Context<'a> {
     ) -> Result<Rc<C>, PluginError> {
         setting::cached(self.inner.settings.id, || {
             let text = self.inner.settings.json.as_str()?;
-            compile(setting::read(if text.is_empty() { "{}" } else { text })?)
+            let settings = setting::read(if text.is_empty() { "{}" } else { text });
+            compile(settings.map_err(|error| invalid(&error.to_string()))?)
         })
     }
+}
+
+/// The error of settings that are wrong.
+fn invalid(what: &str) -> PluginError {
+    PluginError::new("settings.invalid", what.to_owned())
 }

@@ -44,23 +44,23 @@ impl fmt::Display for PluginError {
 
 impl std::error::Error for PluginError {}
 
-/// Of settings and other JSON: the code is `plugin.json`, the text begins with the place.
+/// Of JSON that is no settings: the code is `sdk.json`, the text begins with the place.
 impl From<JsonError> for PluginError {
     fn from(error: JsonError) -> Self {
-        Self::new("plugin.json", error.to_string())
+        Self::new("sdk.json", error.to_string())
     }
 }
 
 /// Bytes of the host's that do not follow the ABI, which no host of this project sends.
 impl From<flux_plugin_abi::Malformed> for PluginError {
     fn from(error: flux_plugin_abi::Malformed) -> Self {
-        Self::new("plugin.input", error.to_string())
+        Self::new("sdk.input", error.to_string())
     }
 }
 
 /// More than the ABI has room for.
 impl From<flux_plugin_abi::TooLong> for PluginError {
     fn from(error: flux_plugin_abi::TooLong) -> Self {
-        Self::new("plugin.output", error.to_string())
+        Self::new("sdk.output", error.to_string())
     }
 }

@@ -51,7 +51,7 @@ pub fn encode<H: PluginHandler>(
 ) -> Result<(), PluginError> {
     let input: Json = text(input)?.parse()?;
     let name = input.get("command").and_then(Json::as_str);
-    let name = name.ok_or_else(|| PluginError::new("plugin.input", "/command: is missing"))?;
+    let name = name.ok_or_else(|| PluginError::new("sdk.input", "/command: is missing"))?;
     let params = input.get("params").unwrap_or(&Json::Null);
     H::encode(&Context::read(ctx)?, &Command { name, params }, out)
 }
@@ -84,7 +84,7 @@ pub fn on_action<H: PluginHandler>(
 }
 
 fn text(bytes: &[u8]) -> Result<&str, PluginError> {
-    std::str::from_utf8(bytes).map_err(|_| PluginError::new("plugin.input", "is not UTF-8"))
+    std::str::from_utf8(bytes).map_err(|_| PluginError::new("sdk.input", "is not UTF-8"))
 }
 
 /// Runs a call and writes everything it says, its failure included.

@@ -196,18 +196,20 @@ impl Command<'_> {
     /// One parameter; an absent one is `None` where `T` is an `Option`, and an error otherwise.
     ///
     /// # Errors
-    /// `/params/on: must be true or false`.
+    /// Code `command.params`, text such as `/params/on: must be true or false, not null`.
     pub fn param<T: crate::Setting>(&self, name: &str) -> Result<T, PluginError> {
         let found = match self.params.get(name) {
             Some(json) => T::from_json(json),
             None => T::when_missing().ok_or_else(|| crate::json::JsonError::new("is missing")),
         };
-        Ok(found.map_err(|error| error.within(name).within("params"))?)
+        found.map_err(|error| {
+            PluginError::new("command.params", error.within(name).within("params").to_string())
+        })
     }
 
-    /// The error of a plugin that does not know this command: code `plugin.command`.
+    /// The error of a plugin that does not know this command: code `command.unknown`.
     #[must_use]
     pub fn unknown(&self) -> PluginError {
-        PluginError::new("plugin.command", format!("there is no command {:?}", self.name))
+        PluginError::new("command.unknown", format!("there is no command {:?}", self.name))
     }
 }

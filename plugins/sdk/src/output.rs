@@ -8,7 +8,7 @@ use crate::{Effect, Message, PluginError, StandardMessage};
 ///
 /// It is written straight into the buffer the host reads, which is kept from call to call: writing
 /// numbers allocates nothing. What the ABI has no room for (a name of more than 255 bytes) is left
-/// out, and the call fails with `plugin.output`.
+/// out, and the call fails with `sdk.output`.
 ///
 /// ```
 /// use flux_plugin_sdk::Output;

@@ -80,7 +80,7 @@ pub(crate) fn cached<C: 'static>(
         remember(Cached { id, of, made: made.clone() });
         made
     })?;
-    made.downcast().map_err(|_| PluginError::new("plugin.settings", "of another type"))
+    made.downcast().map_err(|_| PluginError::new("settings.invalid", "of another type"))
 }
 
 fn remember(one: Cached) {

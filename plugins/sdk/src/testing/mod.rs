@@ -301,7 +301,7 @@ fn read(bytes: &[u8]) -> Result<Read, PluginError> {
         if let Section::Item(index) = section {
             if index as usize != read.items.len() {
                 let text = format!("item {index} follows {} others", read.items.len());
-                return Err(PluginError::new("plugin.output", text));
+                return Err(PluginError::new("sdk.output", text));
             }
             read.items.push(Outcome::default());
             continue;

@@ -70,7 +70,7 @@ void flux_encode(const flux_context *ctx, flux_bytes input, flux_output *out);
 /* ---- the output -------------------------------------------------------------------------------
  *
  * flux_message(), then its tags, then its values; and again for the next message. Names have at most
- * 255 bytes. What does not fit is left out, and the call fails with plugin.output.
+ * 255 bytes. What does not fit is left out, and the call fails with sdk.output.
  */
 struct flux_output {
     uint8_t *bytes;
@@ -459,7 +459,7 @@ static inline int64_t flux_call(
     if (out.overflown) {
         out = (flux_output){.bytes = flux_result};
         flux_put_u8(&out, 0x01);
-        flux_error(&out, "plugin.output", "the output does not fit, or its parts are out of order");
+        flux_error(&out, "sdk.output", "the output does not fit, or its parts are out of order");
     }
     if (out.len == 1) {
         return 0;
