@@ -5,7 +5,6 @@ Owns the comparison. Must never call a plugin. The rules are those of ``flux_plu
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -4,8 +4,8 @@ Owns finding them, and saying exactly what to install where there is none. Must 
 compiled.
 
 Rust comes in two ways. A compiler that has the target ``wasm32-unknown-unknown`` simply builds for
-it: rustup's after ``rustup target add``, Debian's with ``libstd-rust-dev-wasm32``. One that has only
-the sources of its standard library builds that as well, once: Debian's ``rustc-web`` with
+it: rustup's after ``rustup target add``, Debian's with ``libstd-rust-dev-wasm32``. One that has
+only the sources of its standard library builds that as well, once: Debian's ``rustc-web`` with
 ``rust-web-src``. The latter is an unstable option of cargo, so the compiler is told to be lenient;
 what it compiles is the same.
 """
@@ -23,7 +23,14 @@ from typing import Final
 
 from fluxhybrid.errors import Unavailable
 
-__all__ = ["RUST_TARGET", "CCompiler", "RustToolchain", "c_compiler", "rust_toolchain", "target_dir"]
+__all__ = [
+    "RUST_TARGET",
+    "CCompiler",
+    "RustToolchain",
+    "c_compiler",
+    "rust_toolchain",
+    "target_dir",
+]
 
 RUST_TARGET: Final = "wasm32-unknown-unknown"
 RUST_VERSION_MIN: Final = (1, 85)
@@ -121,7 +128,8 @@ def rust_toolchain() -> RustToolchain:
     reasons = [reason for _, reason in _rust_candidates()]
     raise Unavailable(
         "plugin.toolchain",
-        "no Rust compiler here makes WebAssembly: " + ("; ".join(reasons) or "there is none at all"),
+        "no Rust compiler here makes WebAssembly: "
+        + ("; ".join(reasons) or "there is none at all"),
         hint=_RUST_HINT,
     )
 

@@ -160,7 +160,9 @@ def _read(file: Path) -> tuple[list[Any], list[Vector]]:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         line = error.lineno if isinstance(error, json.JSONDecodeError) else None
-        raise Invalid("plugin.vectors", f"is no JSON: {error}", source=str(file), line=line) from None
+        raise Invalid(
+            "plugin.vectors", f"is no JSON: {error}", source=str(file), line=line
+        ) from None
     try:
         return content, _VECTORS.validate_python(content)
     except ValidationError as error:
