@@ -17,14 +17,14 @@ from typing import Final
 from fluxhybrid.errors import Conflict, Invalid, Unavailable
 from fluxhybrid.plugins.project import ID, Language
 
-__all__ = ["new_project", "sdk_sources"]
+__all__ = ["copy_sdk", "new_project", "sdk_sources"]
 
 _HERE: Final = Path(__file__).resolve().parent
 _TEMPLATES: Final = _HERE / "templates"
 _ENDING: Final = ".in"
 """Of files with ``{{name}}`` and ``{{title}}`` to fill in."""
 _CRATES: Final = ("abi", "sdk")
-_KEPT: Final = shutil.ignore_patterns("target", "tests", ".*")
+_LEFT_OUT: Final = shutil.ignore_patterns("target", "tests", ".*")
 _RUST_WORDS: Final = frozenset(
     """abstract alloc as async await become box break const continue core crate do dyn else enum
     extern false final fn for gen if impl in let loop macro match mod move mut override priv proc
@@ -65,9 +65,16 @@ def new_project(name: str, language: Language, parent: Path) -> Path:
     vectors.parent.mkdir()
     vectors.write_text(_filled(_TEMPLATES / f"vectors.json{_ENDING}", words), "utf-8")
     if language == "rust":
-        for crate in _CRATES:
-            shutil.copytree(sdk_sources() / crate, directory / "vendor" / crate, ignore=_KEPT)
+        copy_sdk(sdk_sources(), directory / "vendor")
     return directory
+
+
+def copy_sdk(sources: Path, destination: Path) -> None:
+    """Copy what a plugin in Rust is compiled with, in place of what is there."""
+    for crate in _CRATES:
+        target = destination / crate
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(sources / crate, target, ignore=_LEFT_OUT)
 
 
 def sdk_sources() -> Path:

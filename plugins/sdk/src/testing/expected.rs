@@ -116,3 +116,51 @@ fn is_state(expected: Option<&str>, got: Option<&[u8]>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::vectors::message_of;
+    use crate::{EffectKind, PluginError};
+
+    /// What the tools in other languages are tried with as well.
+    const COMPARISONS: &str = include_str!("comparisons.json");
+
+    fn outcome(json: &Json) -> Outcome {
+        let list = |name| json.get(name).and_then(Json::items).unwrap_or_default();
+        let text = |json: &Json| json.as_str().unwrap_or_default().to_owned();
+        Outcome {
+            messages: list("messages").iter().map(|json| message_of(json).unwrap()).collect(),
+            frames: list("frames").iter().map(|json| hex::bytes(&text(json)).unwrap()).collect(),
+            effects: list("effects").iter().map(effect).collect(),
+            state: json.get("state").map(|json| hex::bytes(&text(json)).unwrap()),
+            error: json.get("error").map(|json| {
+                PluginError::new(text(json.get("code").unwrap()), text(json.get("text").unwrap()))
+            }),
+            logs: Vec::new(),
+        }
+    }
+
+    fn effect(json: &Json) -> Effect {
+        let kind = json.get("kind").and_then(Json::as_str).and_then(EffectKind::from_name).unwrap();
+        let fields = json.members().unwrap().iter().filter(|(name, _)| name != "kind");
+        Effect { kind, fields: Json::Object(fields.cloned().collect()) }
+    }
+
+    #[test]
+    fn comparisons_come_out_as_written() {
+        let cases: Json = COMPARISONS.parse().unwrap();
+        for case in cases.items().unwrap() {
+            let found =
+                differences(case.get("expect").unwrap(), &outcome(case.get("outcome").unwrap()));
+            let same = case.get("same").and_then(Json::as_bool).unwrap();
+            assert_eq!(found.is_empty(), same, "{}: {found:?}", case.get("fact").unwrap());
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_a_difference() {
+        let expected: Json = r#"{"mesages": []}"#.parse().unwrap();
+        assert_eq!(differences(&expected, &Outcome::default()), ["/expect/mesages is not known"]);
+    }
+}

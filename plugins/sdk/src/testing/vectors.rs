@@ -194,18 +194,21 @@ impl Input {
     }
 
     fn message(&self) -> Result<Message, String> {
-        let json = self.message.as_ref().ok_or("/input/message is missing")?;
-        let mut message =
-            Message::of(json.get("device").and_then(Json::as_str).unwrap_or_default());
-        message.time_ns = json.get("ts").and_then(Json::as_i64);
-        for (name, value) in json.get("tags").and_then(Json::members).unwrap_or_default() {
-            message = message.tagged(name.as_str(), value.as_str().unwrap_or_default());
-        }
-        for (name, value) in json.get("values").and_then(Json::members).unwrap_or_default() {
-            message = message.with(name.as_str(), value_of(value)?);
-        }
-        Ok(message)
+        message_of(self.message.as_ref().ok_or("/input/message is missing")?)
     }
+}
+
+pub(super) fn message_of(json: &Json) -> Result<Message, String> {
+    let members = |name| json.get(name).and_then(Json::members).unwrap_or_default();
+    let mut message = Message::of(json.get("device").and_then(Json::as_str).unwrap_or_default());
+    message.time_ns = json.get("ts").and_then(Json::as_i64);
+    for (name, value) in members("tags") {
+        message = message.tagged(name.as_str(), value.as_str().unwrap_or_default());
+    }
+    for (name, value) in members("values") {
+        message = message.with(name.as_str(), value_of(value)?);
+    }
+    Ok(message)
 }
 
 fn value_of(json: &Json) -> Result<Value, String> {
