@@ -24,8 +24,8 @@ from fluxhybrid.plugins.vectors import read_all
 
 __all__ = ["MODULE_BYTES_MAX", "Built", "build", "build_all"]
 
-MODULE_BYTES_MAX: Final = 16 * 2**20
-"""A larger module is refused; the ready ones have a few dozen kilobytes."""
+MODULE_BYTES_MAX: Final = 4 * 2**20
+"""A host refuses a larger one; the ready ones have a hundred kilobytes."""
 
 _FOR_THIS_MACHINE_ONLY: Final = {"RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"}
 """Variables that change code for this machine, such as the measuring of coverage."""
@@ -91,11 +91,9 @@ def build_all(workspace: Path, destination: Path) -> list[Built]:
 def _build(projects: Sequence[Project], destination: Path) -> list[Built]:
     rust = [project for project in projects if project.language == "rust"]
     modules = _rust_modules(rust) if rust else {}
+    modules |= {p.id: _c_module(p) for p in projects if p.language == "c"}
     destination.mkdir(parents=True, exist_ok=True)
-    return [
-        _deliver(project, modules.get(project.id) or _c_module(project), destination)
-        for project in projects
-    ]
+    return [_deliver(project, modules[project.id], destination) for project in projects]
 
 
 def _deliver(project: Project, module: _Module, destination: Path) -> Built:
