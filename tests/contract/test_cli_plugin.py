@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -29,12 +30,8 @@ def test_new_project_is_built_outside_of_the_checkout(
     dist = tmp_path / "room" / "dist"
     assert (dist / "room.wasm").read_bytes().startswith(b"\0asm\x01\0\0\0")
     assert len(json.loads((dist / "room.vectors.json").read_bytes())) == 5
-    description = json.loads((dist / "room.plugin.json").read_bytes())
-    assert (description["id"], description["version"], description["vectors"]) == (
-        "room",
-        "0.1.0",
-        5,
-    )
+    manifest = tomllib.loads((dist / "room.toml").read_text("utf-8"))
+    assert (manifest["id"], manifest["title"], manifest["version"]) == ("room", "Room", "0.1.0")
 
 
 @pytest.mark.slow

@@ -35,11 +35,18 @@ def test_directory_without_a_manifest_is_no_plugin(tmp_path: Path) -> None:
 
 
 def test_everything_wrong_with_a_manifest_is_told_at_once(tmp_path: Path) -> None:
-    text = 'id = "Meter"\nlanguage = "zig"\nname = "x"\ntitle = 3\nsources = "a.c"\n'
+    text = 'id = "Meter"\nlanguage = "zig"\nname = "x"\ntitle = 3\nsources = "a.c"\nmode = "x"\n'
     with pytest.raises(Invalid) as raised:
         read_project(project(tmp_path, text))
     pointers = [problem.pointer for problem in raised.value.problems]
-    assert sorted(map(str, pointers)) == ["/id", "/language", "/name", "/sources", "/title"]
+    assert sorted(map(str, pointers)) == [
+        "/id",
+        "/language",
+        "/mode",
+        "/name",
+        "/sources",
+        "/title",
+    ]
 
 
 @pytest.mark.parametrize("text", ["id = ", "\udcff"])

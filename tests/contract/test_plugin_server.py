@@ -29,10 +29,10 @@ def answering(status: int, content: object) -> Handler:
 
 def test_plugin_is_installed_with_its_vectors(tmp_path: Path) -> None:
     project = read_project(new_project("room", "c", tmp_path))
-    module, vectors, description = (tmp_path / name for name in ("a.wasm", "v.json", "p.json"))
+    module, vectors, manifest = (tmp_path / name for name in ("a.wasm", "v.json", "a.toml"))
     module.write_bytes(b"\0asm")
     vectors.write_bytes(b'[{"name": "a"}]')
-    description.write_bytes(b'{"id": "room"}')
+    manifest.write_text('id = "room"', "utf-8")
     seen: list[httpx.Request] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -40,15 +40,15 @@ def test_plugin_is_installed_with_its_vectors(tmp_path: Path) -> None:
         return httpx.Response(200, json={"id": "room", "version": "0.1.0"})
 
     with server(handle) as client:
-        assert client.install(Built(project, module, vectors, description, "clang"))["id"] == "room"
+        assert client.install(Built(project, module, vectors, manifest, "clang"))["id"] == "room"
     assert (seen[0].method, seen[0].url.path) == ("POST", "/api/v1/plugins")
     assert seen[0].headers["authorization"] == "Bearer t"
     body = json.loads(seen[0].content)
     assert base64.b64decode(body["module_base64"]) == b"\0asm"
-    assert (body["id"], body["vectors"], body["description"]) == (
+    assert (body["id"], body["vectors"], body["manifest"]) == (
         "room",
         [{"name": "a"}],
-        {"id": "room"},
+        'id = "room"',
     )
 
 

@@ -73,7 +73,7 @@ class PluginServer:
                 "id": built.project.id,
                 "module_base64": base64.b64encode(built.module.read_bytes()).decode(),
                 "vectors": json.loads(built.vectors.read_bytes()),
-                "description": json.loads(built.description.read_bytes()),
+                "manifest": built.manifest.read_text("utf-8"),
             },
         )
 
