@@ -8,7 +8,7 @@ use std::alloc::Layout;
 use std::cell::{Cell, RefCell};
 
 pub use flux_plugin_abi::ABI_VERSION;
-use flux_plugin_abi::{ALIGNMENT, MessageReader, Packed};
+use flux_plugin_abi::{ALIGNMENT, Append, Buffer, MessageReader, Packed};
 
 use crate::context::Context;
 use crate::{Command, Frames, Json, Message, Output, PluginError, PluginHandler};
@@ -101,7 +101,7 @@ const KEPT_BYTES_MAX: usize = 256 * 1024;
 
 thread_local! {
     /// Where results are written. The host reads it before it calls again.
-    static RESULT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static RESULT: RefCell<Buffer> = const { RefCell::new(Buffer::new()) };
     static PANICS_ARE_LOGGED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -132,18 +132,18 @@ pub fn describe<H: PluginHandler>(name: &str, version: &str, about: &str) -> i64
     log_panics();
     let json = H::describe().or(name, version, about).to_json().to_string();
     with_result(|result| {
-        result.clear();
-        result.extend_from_slice(json.as_bytes());
+        result.truncate(0);
+        result.append(json.as_bytes());
         true
     })
 }
 
-fn with_result(write: impl FnOnce(&mut Vec<u8>) -> bool) -> i64 {
+fn with_result(write: impl FnOnce(&mut Buffer) -> bool) -> i64 {
     RESULT.with_borrow_mut(|result| {
         if result.capacity() > KEPT_BYTES_MAX {
-            *result = Vec::new();
+            *result = Buffer::new();
         }
-        if write(result) { place(result) } else { 0 }
+        if write(result) { place(result.as_bytes()) } else { 0 }
     })
 }
 

@@ -39,11 +39,16 @@ pub trait PluginHandler {
         let mut state: Option<Vec<u8>> = None;
         for (index, frame) in (0_u32..).zip(frames) {
             out.item(index);
-            let ctx = state.as_deref().map_or(*ctx, |state| ctx.with_state(state));
-            if let Err(error) = Self::decode(&ctx, frame?, out) {
+            let decoded = match &state {
+                None => Self::decode(ctx, frame?, out),
+                Some(state) => Self::decode(&ctx.with_state(state), frame?, out),
+            };
+            if let Err(error) = decoded {
                 out.error(&error);
             }
-            state = out.take_state().or(state);
+            if let Some(left) = out.take_state() {
+                state = Some(left);
+            }
         }
         Ok(())
     }
@@ -124,13 +129,13 @@ pub trait PluginHandler {
 /// ```
 #[must_use]
 pub fn standard_message<H: PluginHandler + ?Sized>(raw: &[u8]) -> StandardMessage {
-    let mut bytes = Vec::new();
+    let mut bytes = flux_plugin_abi::Buffer::new();
     let mut out = Output::new(&mut bytes);
     let decoded = Context::read(&[]).and_then(|ctx| H::decode(&ctx, raw, &mut out));
     if let Err(error) = decoded {
         crate::debug!("{error}");
     }
-    first_message(&bytes).unwrap_or_default().into()
+    first_message(bytes.as_bytes()).unwrap_or_default().into()
 }
 
 fn first_message(output: &[u8]) -> Option<Message> {

@@ -1,8 +1,8 @@
 """Making a module of a plugin's sources.
 
 Owns the commands that are run, and what lies beside a built module: ``<id>.wasm``,
-``<id>.vectors.json`` with everything it is tried with, ``<id>.toml`` with what people are told. Must
-never look for compilers: ``toolchain`` does.
+``<id>.vectors.json`` with everything it is tried with, ``<id>.toml`` with what people are told.
+Must never look for compilers: ``toolchain`` does.
 """
 
 from __future__ import annotations
