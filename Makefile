@@ -18,11 +18,14 @@ NATIVE := python/fluxhybrid/_native.abi3.so
 INSTRUMENTED := RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/scripts/rustc-instrumented.sh
 PROFILE := LLVM_PROFILE_FILE=$(COVERAGE)/python-%p-%m.profraw
 
+# The plugins are a workspace of their own: apart, so that neither waits for the other's lock.
+PLUGIN_CARGO := CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/plugins-native
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build check test bench wheel coverage hooks docs format clean \
+.PHONY: help run build plugins check test bench wheel coverage hooks docs format clean \
 	lint-rust lint-python test-rust test-rust-quick test-loom test-doc test-python \
-	test-python-quick build-test test-packages
+	test-python-quick test-plugins build-test test-packages
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,8 +35,12 @@ help: ## list these commands
 run: build ## build what changed and start the platform with a simulated plant
 	exec $(BIN)/fluxhybrid serve --demo $(ARGS)
 
-build: $(VENV)/.run-stamp ## build the extension into the checkout, quickly
+build: $(VENV)/.run-stamp ## build the extension into the checkout, quickly, and the plugins if possible
 	@scripts/develop.sh quick
+	@$(BIN)/python scripts/build_plugins.py --if-possible
+
+plugins: $(VENV)/.run-stamp ## build all of plugins/ to WebAssembly
+	@$(BIN)/python scripts/build_plugins.py
 
 $(VENV)/.run-stamp: pyproject.toml scripts/bootstrap.sh scripts/requirements.py
 	@scripts/bootstrap.sh run
@@ -55,6 +62,8 @@ test-packages:
 lint-rust: $(VENV)/.dev-stamp
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cd plugins && cargo fmt --all --check
+	cd plugins && $(PLUGIN_CARGO) cargo clippy --workspace --all-targets --quiet -- -D warnings
 	$(BIN)/python scripts/check_layers.py
 
 lint-python: $(VENV)/.dev-stamp
@@ -63,14 +72,20 @@ lint-python: $(VENV)/.dev-stamp
 	$(BIN)/mypy --no-error-summary
 	PYTHONPATH=python $(BIN)/lint-imports --no-cache
 
-test-rust: $(VENV)/.dev-stamp
+test-rust: $(VENV)/.dev-stamp test-plugins
 	scripts/test-rust.sh
 
 test-rust-quick: $(VENV)/.dev-stamp
 	cargo test --workspace --lib --quiet
+	cd plugins && $(PLUGIN_CARGO) cargo test --workspace --lib --quiet
+
+# Without a sandbox: what the plugins decode, and their vectors.
+test-plugins:
+	cd plugins && $(PLUGIN_CARGO) cargo test --workspace --quiet
 
 test-doc: $(VENV)/.dev-stamp
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --quiet
+	cd plugins && RUSTDOCFLAGS=-Dwarnings $(PLUGIN_CARGO) cargo doc --workspace --no-deps --quiet
 
 # The model checker tries every interleaving up to so many preemptions: two find nearly all bugs.
 test-loom: $(VENV)/.dev-stamp
@@ -78,7 +93,7 @@ test-loom: $(VENV)/.dev-stamp
 		cargo test -p flux-bus --profile quick --test loom
 
 # Built as the tests are, with coverage, so that nothing is compiled twice.
-build-test: $(VENV)/.dev-stamp
+build-test: $(VENV)/.dev-stamp plugins
 	@$(INSTRUMENTED) $(PROFILE) scripts/develop.sh dev
 
 test-python: build-test
@@ -104,17 +119,19 @@ bench: $(VENV)/.dev-stamp ## measure; see benches/README.md
 
 format: $(VENV)/.dev-stamp ## format everything
 	cargo fmt --all
+	cd plugins && cargo fmt --all
 	$(BIN)/ruff format --quiet
 	$(BIN)/ruff check --quiet --fix
 
 docs: build ## write what is generated
 	$(BIN)/fluxhybrid config reference >docs/configuration.md
 
-wheel: $(VENV)/.dev-stamp ## build the wheel and the sdist into dist/
+wheel: $(VENV)/.dev-stamp plugins ## build the wheel and the sdist into dist/
 	$(BIN)/maturin build --release --sdist --out dist
 
 hooks: ## let git run the checks before commit and push
 	@scripts/setup-hooks.sh
 
 clean: ## remove the virtual environment and what was built into the checkout
-	rm -rf $(VENV) $(NATIVE) dist .coverage .coverage.*
+	rm -rf $(VENV) $(NATIVE) dist .coverage .coverage.* plugins/*/dist
+	rm -rf python/fluxhybrid/plugins/ready python/fluxhybrid/plugins/sdk_source

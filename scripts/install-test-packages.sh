@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Install the programs the tests drive (Debian): an MQTT peer, PostgreSQL, strace, and LLVM's
-# coverage tools.
+# Install the programs the tests drive (Debian): an MQTT peer, PostgreSQL, strace, LLVM's coverage
+# tools, and compilers that make WebAssembly.
 # Does nothing when they are there. A test that misses one fails and says so.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
@@ -13,6 +13,13 @@ need() { # program package
 need mosquitto mosquitto
 need mosquitto_pub mosquitto-clients
 need strace strace
+# Plugins in C; and plugins in Rust, where rustup has no WebAssembly target.
+need clang clang
+need wasm-ld lld
+if ! compgen -G "$(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown/lib/libstd-*" >/dev/null &&
+    [ ! -d /usr/lib/rustlib/src/rust/library/std ]; then
+    missing+=(rustc-web cargo-web rust-web-src rust-web-llvm)
+fi
 # Debian keeps the server's programs out of PATH.
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || need initdb postgresql
 if ! scripts/llvm-tool.sh llvm-profdata >/dev/null 2>&1; then

@@ -23,7 +23,7 @@ impl Packed {
         if result == 0 {
             return None;
         }
-        let bits = result.cast_unsigned();
+        let bits = result as u64;
         Some(Self {
             ptr: ((bits & !BORROWED) >> 32) as u32,
             len: (bits & 0xffff_ffff) as u32,
@@ -42,7 +42,7 @@ impl Packed {
         let borrowed = if self.borrowed { BORROWED } else { 0 };
         match borrowed | (self.ptr as u64) << 32 | self.len as u64 {
             0 => None,
-            bits => Some(bits.cast_signed()),
+            bits => Some(bits as i64),
         }
     }
 }

@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "serve": "fluxhybrid.cli.serve",
     "config": "fluxhybrid.cli.config",
     "rule": "fluxhybrid.cli.rule",
+    "plugin": "fluxhybrid.cli.plugin",
     "doctor": "fluxhybrid.cli.doctor",
     "version": "fluxhybrid.cli.version",
 }
