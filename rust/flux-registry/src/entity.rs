@@ -53,6 +53,11 @@ impl Product {
         }
     }
 
+    /// The plugins its devices' messages go through.
+    pub fn plugin_uses(&self) -> impl Iterator<Item = &PluginUse> {
+        self.decode.plugin().into_iter().chain(&self.plugin_chain)
+    }
+
     pub(crate) fn to_entry(&self) -> ProductEntry {
         ProductEntry {
             id: self.id,

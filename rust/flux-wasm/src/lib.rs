@@ -45,7 +45,7 @@ mod words;
 
 pub use breaker::{BreakerLimits, BreakerState, TripCause};
 pub use error::{FailureReason, OutputFault, PluginError};
-pub use flux_plugin_abi::{Context, EffectKind};
+pub use flux_plugin_abi::{Batch, Context, EffectKind};
 pub use interface::{Abi, Function, Interface};
 pub use lease::Lease;
 pub use limits::Limits;

@@ -227,6 +227,17 @@ impl Default for DecodeSpec {
     }
 }
 
+impl DecodeSpec {
+    /// The plugin that decodes, where one does.
+    #[must_use]
+    pub fn plugin(&self) -> Option<&PluginUse> {
+        match self {
+            Self::Json(_) => None,
+            Self::Plugin(used) => Some(used),
+        }
+    }
+}
+
 /// Which paths of a JSON payload are what. A path is dotted, with array indices: `data[0].t`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

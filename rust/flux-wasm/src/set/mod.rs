@@ -13,7 +13,7 @@ mod status;
 mod vectors;
 mod watch;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -46,6 +46,9 @@ const SETTLE: Duration = Duration::from_millis(100);
 pub struct Options {
     /// The directory that is watched; `None`: plugins come by [`Plugins::install`] only.
     pub directory: Option<PathBuf>,
+    /// Plugins that come with the program, never written to. One is loaded once somebody wants it
+    /// ([`Plugins::want`]); a plugin of its name in the watched directory stands in for it.
+    pub bundled: Option<PathBuf>,
     /// Where compiled code and earlier versions are kept; `None`: nowhere.
     pub store: Option<PathBuf>,
     /// How often the directory is looked at; zero: only by [`Plugins::reload`].
@@ -58,13 +61,21 @@ impl Options {
     /// No directory, no store.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { directory: None, store: None, watch_every: Duration::from_secs(1), limits }
+        let watch_every = Duration::from_secs(1);
+        Self { directory: None, bundled: None, store: None, watch_every, limits }
     }
 
     /// Watches a directory, which is made if it is not there.
     #[must_use]
     pub fn watching(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
+        self
+    }
+
+    /// Has a directory of plugins that come with the program.
+    #[must_use]
+    pub fn bundling(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.bundled = Some(directory.into());
         self
     }
 
@@ -107,6 +118,7 @@ struct Inner {
     /// Held by whoever changes the set.
     changes: Mutex<Changes>,
     archive: Option<Archive>,
+    bundled: Option<PathBuf>,
 }
 
 #[derive(Default)]
@@ -153,6 +165,7 @@ impl Plugins {
             entries: ArcSwap::default(),
             changes: Mutex::new(Changes { directory, ..Changes::default() }),
             archive,
+            bundled: options.bundled,
         });
         inner.look(true)?;
         let watch = watched.then(|| Watch::start(&inner, options.watch_every)).transpose()?;
@@ -177,8 +190,22 @@ impl Plugins {
         let entries = self.inner.entries.load();
         let mut all: Vec<_> = entries.values().map(|entry| self.inner.status(entry)).collect();
         all.extend(refused.into_iter().filter(|status| !entries.contains_key(&*status.id)));
+        let known: BTreeSet<String> = all.iter().map(|status| status.id.clone()).collect();
+        let bundled = self.inner.bundled_ids().into_iter().filter(|id| !known.contains(id));
+        all.extend(bundled.map(|id| blank_status(&id, Health::Available)));
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
+    }
+
+    /// Sees to it that a plugin is loaded if it can be: one that comes with the program and is not
+    /// in use yet.
+    ///
+    /// # Errors
+    /// It comes with the program and cannot be loaded. That there is no such plugin is no error: it
+    /// may come later.
+    pub fn want(&self, id: &str) -> Result<(), PluginError> {
+        let _changes = self.inner.changes.lock();
+        self.inner.want(id)
     }
 
     /// One plugin.
@@ -190,9 +217,13 @@ impl Plugins {
             return Ok(self.inner.status(entry));
         }
         let changes = self.inner.changes.lock();
-        let problems = changes.misnamed.get(id).or_else(|| changes.refused.get(id));
-        let problems = problems.ok_or_else(|| unknown(id))?;
-        Ok(refused_status(id, problems))
+        match changes.misnamed.get(id).or_else(|| changes.refused.get(id)) {
+            Some(problems) => Ok(refused_status(id, problems)),
+            None if self.inner.bundled_files(id).is_some() => {
+                Ok(blank_status(id, Health::Available))
+            }
+            None => Err(unknown(id)),
+        }
     }
 
     /// Puts a package in force under a name, in place of what runs there; keeps it in the watched
@@ -438,6 +469,37 @@ impl Inner {
         tracing::warn!(target: "plugin", plugin = id, "a plugin was removed");
     }
 
+    // --- what comes with the program ---
+
+    fn want(&self, id: &str) -> Result<(), PluginError> {
+        if self.entries.load().contains_key(id) {
+            return Ok(());
+        }
+        let Some(files) = self.bundled_files(id) else { return Ok(()) };
+        let package = Package::read(&files, &self.sandbox.limits)?;
+        let prepared = self.accept(id, &package)?;
+        self.put_in_force(id, prepared);
+        Ok(())
+    }
+
+    fn bundled_files(&self, id: &str) -> Option<Files> {
+        check_id(id).ok()?;
+        let files = Files::of(self.bundled.as_ref()?, id);
+        files.module.is_file().then_some(files)
+    }
+
+    fn bundled_ids(&self) -> Vec<String> {
+        let Some(bundled) = &self.bundled else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir(bundled) else { return Vec::new() };
+        let id = |entry: std::io::Result<std::fs::DirEntry>| {
+            let name = entry.ok()?.file_name().into_string().ok()?;
+            name.strip_suffix(".wasm").map(ToOwned::to_owned)
+        };
+        let mut ids: Vec<String> = entries.filter_map(id).collect();
+        ids.sort();
+        ids
+    }
+
     // --- the archive ---
 
     fn stage(&self, id: &str, package: &Package) -> Result<(), PluginError> {
@@ -465,6 +527,10 @@ impl Inner {
         for id in gone {
             changes.refused.remove(&id);
             self.unload(&id);
+            // what came with the program takes its place again
+            if let Err(error) = self.want(&id) {
+                tracing::warn!(target: "plugin", plugin = id, %error, "it cannot be loaded");
+            }
         }
         changes.misnamed.clear();
         for (id, error) in problems {
@@ -623,10 +689,14 @@ impl Inner {
 }
 
 fn refused_status(id: &str, problems: &[Problem]) -> PluginStatus {
+    PluginStatus { problems: problems.to_vec(), ..blank_status(id, Health::Refused) }
+}
+
+fn blank_status(id: &str, health: Health) -> PluginStatus {
     PluginStatus {
         id: id.to_owned(),
-        health: Health::Refused,
-        problems: problems.to_vec(),
+        health,
+        problems: Vec::new(),
         hash: None,
         abi: None,
         functions: Vec::new(),

@@ -12,6 +12,8 @@ use crate::{BreakerState, CallStats, Mode, PoolStats};
 pub enum Health {
     /// It is called.
     Running,
+    /// It comes with the program, and is loaded once something uses it.
+    Available,
     /// Its breaker is open.
     SetAside,
     /// What is there cannot be loaded, and nothing else runs in its place.
