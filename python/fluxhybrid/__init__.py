@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from fluxhybrid.engine import Engine, EventBus, ScriptEngine
+    from fluxhybrid.engine import Engine, EventBus, PluginManager, ScriptEngine
     from fluxhybrid.errors import (
         Conflict,
         Denied,
@@ -31,6 +31,7 @@ __all__ = [
     "Internal",
     "Invalid",
     "NotFound",
+    "PluginManager",
     "ScriptEngine",
     "Unavailable",
     "__version__",
@@ -39,6 +40,7 @@ __all__ = [
 _HOMES: Final = {
     "Engine": "fluxhybrid.engine",
     "EventBus": "fluxhybrid.engine",
+    "PluginManager": "fluxhybrid.engine",
     "ScriptEngine": "fluxhybrid.engine",
     "Conflict": "fluxhybrid.errors",
     "Denied": "fluxhybrid.errors",

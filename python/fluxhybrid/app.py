@@ -209,6 +209,7 @@ class Platform:
         from fluxhybrid.devices.service import Devices, Products
         from fluxhybrid.mqtt.service import Messages, Principals
         from fluxhybrid.operations.metrics import HttpMetrics
+        from fluxhybrid.plugins.service import Plugins
         from fluxhybrid.rules.service import Rules
         from fluxhybrid.telemetry.service import Telemetry
         from fluxhybrid.telemetry.stream import Watchers
@@ -236,11 +237,12 @@ class Platform:
         services = Services(
             configuration=configuration,
             accounts=accounts,
-            products=Products(configuration),
+            products=Products(configuration, self.engine),
             devices=Devices(configuration, self.engine),
             principals=Principals(configuration),
             messages=Messages(self.engine),
-            rules=Rules(configuration, self._tester),
+            rules=Rules(configuration, self._tester, self.engine),
+            plugins=Plugins(self.engine),
             telemetry=Telemetry(configuration, self.engine),
             watchers=watchers,
             alarms=Alarms(self.engine),

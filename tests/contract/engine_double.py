@@ -44,6 +44,7 @@ class EngineDouble:
     def __init__(self) -> None:
         self.document: dict[str, Any] = {"generation": 0, **{kind: [] for kind in KINDS}}
         self.running = False
+        self.installed: dict[str, dict[str, Any]] = {}
         self.refuse_deltas = False
         self.latest_values: dict[tuple[int, str], dict[str, Any]] = {}
         self.online: dict[str, int] = {}
@@ -73,6 +74,49 @@ class EngineDouble:
 
     def metrics_text(self) -> str:
         return "# TYPE flux_rules_active gauge\nflux_rules_active 0\n"
+
+    # ---- plugins
+
+    def plugins(self) -> list[dict[str, Any]]:
+        return list(self.installed.values())
+
+    def plugin(self, plugin_id: str) -> dict[str, Any]:
+        if plugin_id not in self.installed:
+            raise NotFound("plugin.unknown", f"there is no plugin {plugin_id!r}")
+        return self.installed[plugin_id]
+
+    def install_plugin(
+        self,
+        plugin_id: str,
+        wasm: bytes,
+        vectors: bytes | None = None,
+        manifest: bytes | None = None,
+    ) -> dict[str, Any]:
+        if not wasm.startswith(b"\0asm"):
+            raise Invalid("plugin.compile", "it is no WebAssembly")
+        self.installed[plugin_id] = {
+            "id": plugin_id,
+            "health": "running",
+            "problems": [],
+            "functions": ["decode"],
+            "title": None,
+            "about": None,
+            "version": None,
+            "has_previous": plugin_id in self.installed,
+        }
+        return self.installed[plugin_id]
+
+    def roll_back_plugin(self, plugin_id: str) -> dict[str, Any]:
+        if not self.plugin(plugin_id)["has_previous"]:
+            raise NotFound("plugin.no_previous", "there is no version before it")
+        return self.installed[plugin_id]
+
+    def remove_plugin(self, plugin_id: str) -> None:
+        self.plugin(plugin_id)
+        del self.installed[plugin_id]
+
+    def reload_plugins(self) -> list[dict[str, Any]]:
+        return self.plugins()
 
     # ---- configuration
 

@@ -36,6 +36,8 @@ from fluxhybrid.devices.service import Devices, Products
 from fluxhybrid.errors import ErrorKind, FluxError
 from fluxhybrid.mqtt.routes import messages_router, principals_router
 from fluxhybrid.mqtt.service import Messages, Principals
+from fluxhybrid.plugins.routes import router as plugins_router
+from fluxhybrid.plugins.service import Plugins
 from fluxhybrid.rules.routes import router as rules_router
 from fluxhybrid.rules.service import Rules
 from fluxhybrid.telemetry.routes import router as telemetry_router
@@ -50,6 +52,7 @@ _ROUTERS: Final = (
     products_router,
     devices_router,
     rules_router,
+    plugins_router,
     principals_router,
     messages_router,
     telemetry_router,
@@ -72,6 +75,7 @@ class Services:
     principals: Principals
     messages: Messages
     rules: Rules
+    plugins: Plugins
     telemetry: Telemetry
     watchers: Watchers
     alarms: Alarms

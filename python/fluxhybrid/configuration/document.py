@@ -29,10 +29,17 @@ def product_entry(product: Product) -> dict[str, Any]:
         "topic_template": product.topic_template,
         "command_topic_template": product.command_topic_template,
         "reply_topic_template": product.reply_topic_template,
-        "decode": product.decode,
+        "decode": _decode(product),
+        "plugin_chain": product.plugin_chain or [],
         "transform": product.transform,
         "metadata": product.metadata,
     }
+
+
+def _decode(product: Product) -> dict[str, Any]:
+    if product.protocol_plugin_id is None:
+        return product.decode
+    return {**product.decode, "plugin": product.protocol_plugin_id}
 
 
 def device_entry(device: Device) -> dict[str, Any]:
@@ -70,6 +77,7 @@ def rule_entry(rule: Rule) -> dict[str, Any]:
         "name": rule.name,
         "enabled": rule.enabled,
         "trigger_script": rule.trigger_script,
+        "plugin_chain": rule.plugin_chain or [],
         "sources": rule.sources,
         "actions": rule.actions,
     }

@@ -8,24 +8,29 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from fluxhybrid.engine.notation import (
+    Grants,
     Id,
     Input,
     JsonObject,
     Key,
     Name,
     Output,
+    PluginChain,
+    PluginId,
     Script,
     TopicTemplate,
     absent,
 )
 
 __all__ = [
+    "AnyDecode",
     "Decode",
     "DeviceIn",
     "DeviceList",
     "DeviceOut",
     "DevicePatch",
     "DeviceWithSecret",
+    "PluginDecode",
     "ProductIn",
     "ProductList",
     "ProductOut",
@@ -48,7 +53,7 @@ Tags = Annotated[dict[_Word, _TagValue], Field(max_length=TAGS_MAX)]
 class Decode(Input):
     """How the payloads of a product's devices become values."""
 
-    type: Literal["json"] = Field("json", description="JSON is the one there is.")
+    type: Literal["json"] = Field("json", description="JSON, with or without a mapping of paths.")
     device: _JsonPath | None = Field(
         None, description="Path to the device's key in the payload; the topic's if left out."
     )
@@ -62,6 +67,19 @@ class Decode(Input):
         None,
         description="Path by name of value, such as `data[0].t`; every scalar if left out.",
     )
+
+
+class PluginDecode(Input):
+    """Payloads are the plugin's to understand: the product's ``protocol_plugin_id``."""
+
+    type: Literal["plugin"]
+    settings: JsonObject = Field(
+        default_factory=dict, description="What the plugin is told: an object of its own making."
+    )
+    grants: Grants = Field(default_factory=list, description="What it may have carried out.")
+
+
+AnyDecode = Annotated[Decode | PluginDecode, Field(discriminator="type")]
 
 
 class ProductIn(Input):
@@ -78,7 +96,16 @@ class ProductIn(Input):
     reply_topic_template: TopicTemplate = Field(
         "v1/devices/{device}/replies", description="Where its devices answer commands."
     )
-    decode: Decode = Field(default_factory=Decode)
+    protocol_plugin_id: PluginId | None = Field(
+        None, description="The plugin that decodes payloads and encodes commands."
+    )
+    decode: AnyDecode | None = Field(
+        None, description="How payloads become values: as JSON, or by the plugin, if left out."
+    )
+    plugin_chain: PluginChain = Field(
+        default_factory=list,
+        description="Plugins that look at each decoded message before it is stored, in order.",
+    )
     transform: Script | None = Field(
         None, description="Rhai script that edits values after decoding and before storage."
     )
@@ -95,7 +122,9 @@ class ProductPatch(Input):
     topic_template: TopicTemplate = Field(default_factory=absent)
     command_topic_template: TopicTemplate = Field(default_factory=absent)
     reply_topic_template: TopicTemplate = Field(default_factory=absent)
-    decode: Decode = Field(default_factory=absent)
+    protocol_plugin_id: PluginId | None = None
+    decode: AnyDecode = Field(default_factory=absent)
+    plugin_chain: PluginChain = Field(default_factory=absent)
     transform: Script | None = None
     metadata: JsonObject = Field(default_factory=absent)
 
@@ -109,7 +138,9 @@ class ProductOut(Output):
     topic_template: str
     command_topic_template: str
     reply_topic_template: str
+    protocol_plugin_id: str | None
     decode: dict[str, Any]
+    plugin_chain: list[dict[str, Any]]
     transform: str | None
     metadata: dict[str, Any]
     created_at_ms: int

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from fluxhybrid.accounts.secrets import new_secret, sha256_hex
 from fluxhybrid.configuration.document import device_entry, product_entry
 from fluxhybrid.configuration.ids import new_id, now_ms
 from fluxhybrid.configuration.paging import Page, read_page
+from fluxhybrid.configuration.plugins import Plugins, plugins_are_there
 from fluxhybrid.configuration.references import find, sign_in_name_is_free
 from fluxhybrid.configuration.service import Change, Configuration
 from fluxhybrid.devices.model import (
+    AnyDecode,
+    Decode,
     DeviceIn,
     DeviceOut,
     DevicePatch,
     DeviceWithSecret,
+    PluginDecode,
     ProductIn,
     ProductPatch,
 )
@@ -36,10 +40,12 @@ class Products:
 
     Args:
         configuration: the way a change is made.
+        plugins: which plugins there are.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, plugins: Plugins) -> None:
         self._configuration = configuration
+        self._plugins = plugins
 
     async def add(self, tenant_id: int, wanted: ProductIn) -> Product:
         """Add a product.
@@ -58,12 +64,15 @@ class Products:
             topic_template=wanted.topic_template,
             command_topic_template=wanted.command_topic_template,
             reply_topic_template=wanted.reply_topic_template,
-            decode=wanted.decode.model_dump(),
+            decode=_decode(wanted.protocol_plugin_id, wanted.decode),
             transform=wanted.transform,
             metadata=wanted.metadata,
             created_at_ms=now,
             updated_at_ms=now,
+            protocol_plugin_id=wanted.protocol_plugin_id,
+            plugin_chain=[use.model_dump() for use in wanted.plugin_chain],
         )
+        self._plugins_are_there(product)
         async with self._configuration.change() as change:
             await _key_is_free(change, product)
             await change.store.products.insert(product)
@@ -95,14 +104,26 @@ class Products:
         async with self._configuration.change() as change:
             before = await find(change.store.products, "product", tenant_id, reference)
             changed = {name: getattr(patch, name) for name in patch.model_fields_set}
+            if "plugin_chain" in changed:
+                changed["plugin_chain"] = [use.model_dump() for use in patch.plugin_chain]
+            plugin_id = changed.get("protocol_plugin_id", before.protocol_plugin_id)
             if "decode" in changed:
-                changed["decode"] = patch.decode.model_dump()
+                changed["decode"] = _decode(plugin_id, patch.decode)
+            elif (plugin_id is None) != (before.protocol_plugin_id is None):
+                changed["decode"] = _decode(plugin_id, None)
             product = replace(before, **changed, updated_at_ms=now_ms())
+            self._plugins_are_there(product)
             if product.key != before.key:
                 await _key_is_free(change, product)
             await change.store.products.update(product)
             change.upsert("products", product_entry(product))
         return product
+
+    def _plugins_are_there(self, product: Product) -> None:
+        named = {"/protocol_plugin_id": product.protocol_plugin_id}
+        for index, use in enumerate(product.plugin_chain or []):
+            named[f"/plugin_chain/{index}/plugin"] = use["plugin"]
+        plugins_are_there(self._plugins, named)
 
     async def remove(self, tenant_id: int, reference: str) -> None:
         """Remove a product.
@@ -124,6 +145,27 @@ class Products:
                 )
             await change.store.products.delete(tenant_id, product.id)
             change.delete("products", product.id)
+
+
+def _decode(plugin_id: str | None, wanted: AnyDecode | None) -> dict[str, Any]:
+    """How payloads are decoded, where that goes with there being a plugin or not."""
+    if wanted is None:
+        wanted = Decode() if plugin_id is None else PluginDecode(type="plugin")
+    if plugin_id is None and isinstance(wanted, PluginDecode):
+        raise Invalid(
+            "product.decode",
+            "payloads are to be decoded by a plugin, and none is named",
+            hint="give a protocol_plugin_id",
+            pointer="/protocol_plugin_id",
+        )
+    if plugin_id is not None and isinstance(wanted, Decode):
+        raise Invalid(
+            "product.decode",
+            f"payloads are to be decoded as JSON and by the plugin {plugin_id}",
+            hint='leave decode out, or give it the type "plugin" and the plugin\'s settings',
+            pointer="/decode",
+        )
+    return wanted.model_dump()
 
 
 class Devices:

@@ -8,7 +8,7 @@ and the log.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -19,6 +19,7 @@ __all__ = [
     "INTEGER_MAX",
     "KEY_LEN_MAX",
     "KEY_PATTERN",
+    "Grants",
     "Id",
     "Input",
     "JsonObject",
@@ -27,6 +28,9 @@ __all__ = [
     "MaxAgeMs",
     "Name",
     "Output",
+    "PluginChain",
+    "PluginId",
+    "PluginUse",
     "Script",
     "Text",
     "Told",
@@ -49,6 +53,7 @@ JSON_TEXT_LEN_MAX: Final = 65_536
 JSON_BYTES_MAX: Final = 200_000
 INTEGER_MAX: Final = 2**63 - 1
 MAX_AGE_MS_MAX: Final = 30 * 86_400_000
+PLUGIN_CHAIN_MAX: Final = 8
 
 KEY_PATTERN: Final = r"^[^\s\x00-\x1f\x7f/+#@$\{\}\\]{1,128}$"
 # A key is a level of topics and a user name: no separators or wildcards of MQTT, no braces of
@@ -244,3 +249,26 @@ JsonValue = Annotated[Any, AfterValidator(_bounded)]
 
 JsonObject = Annotated[dict[str, Any], AfterValidator(_bounded)]
 """Any JSON object of bounded size."""
+
+PluginId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]
+"""The name of a plugin's file, without its ending."""
+
+Grants = Annotated[
+    list[Literal["command", "publish", "raise_alarm", "clear_alarm", "webhook"]],
+    Field(max_length=5),
+]
+"""What a plugin may ask for and have carried out."""
+
+
+class PluginUse(Input):
+    """A plugin, and how it is used here."""
+
+    plugin: PluginId = Field(description="Its id.")
+    settings: JsonObject = Field(
+        default_factory=dict, description="What it is told: an object of the plugin's own making."
+    )
+    grants: Grants = Field(default_factory=list, description="What it may have carried out.")
+
+
+PluginChain = Annotated[list[PluginUse], Field(max_length=PLUGIN_CHAIN_MAX)]
+"""Plugins that look at a message one after the other."""

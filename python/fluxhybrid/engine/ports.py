@@ -165,6 +165,48 @@ class EnginePort(Protocol):
         """Publish as if a client had; with QoS 1 it is on disk when this returns."""
         ...
 
+    def plugins(self) -> list[Record]:
+        """Every plugin with its health, calls, pool and what is wrong with it."""
+        ...
+
+    def plugin(self, plugin_id: str) -> Record:
+        """One plugin.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        ...
+
+    def install_plugin(
+        self,
+        plugin_id: str,
+        wasm: bytes,
+        vectors: bytes | None = None,
+        manifest: bytes | None = None,
+    ) -> Record:
+        """Put a plugin in force, in place of what runs under that id. Slow.
+
+        Raises:
+            Invalid: it is no plugin, or its vectors fail; nothing has changed then.
+        """
+        ...
+
+    def roll_back_plugin(self, plugin_id: str) -> Record:
+        """Put the version before the present one in force again. Slow.
+
+        Raises:
+            NotFound: there is none.
+        """
+        ...
+
+    def remove_plugin(self, plugin_id: str) -> None:
+        """Remove a plugin that was installed."""
+        ...
+
+    def reload_plugins(self) -> list[Record]:
+        """Look at the plugins' directory now. Slow."""
+        ...
+
     def events(self, tenant: int, kinds: Sequence[str] | None = None) -> EventStream:
         """A tenant's live events of these kinds, or of all."""
         ...

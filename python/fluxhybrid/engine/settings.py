@@ -7,11 +7,15 @@ configuration's.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
-from fluxhybrid.config import Config, RulesConfig
+from fluxhybrid.config import Config, PluginsConfig, RulesConfig
 
-__all__ = ["engine_settings", "rule_limits"]
+__all__ = ["BUNDLED_PLUGINS", "engine_settings", "plugin_limits", "rule_limits"]
+
+BUNDLED_PLUGINS: Final = Path(__file__).parents[1] / "plugins" / "ready"
+"""Where the plugins lie that come with the package."""
 
 
 def engine_settings(config: Config) -> dict[str, Any]:
@@ -48,6 +52,24 @@ def engine_settings(config: Config) -> dict[str, Any]:
         },
         "eventbus": {"capacity": config.eventbus.capacity},
         "rules": rule_limits(config.rules),
+        "plugins": {
+            "dir": str(config.plugins.dir.absolute()),
+            "bundled_dir": str(BUNDLED_PLUGINS),
+            "limits": plugin_limits(config.plugins),
+        },
+    }
+
+
+def plugin_limits(plugins: PluginsConfig) -> dict[str, Any]:
+    """What one plugin may take."""
+    return {
+        "pool_size": plugins.pool_size,
+        "max_memory_bytes": plugins.max_memory_bytes,
+        "max_table_elements": plugins.max_table_elements,
+        "max_instances": plugins.max_instances,
+        "max_tables": plugins.max_tables,
+        "max_memories": plugins.max_memories,
+        "deadline_ms": _ms(plugins.call_deadline),
     }
 
 

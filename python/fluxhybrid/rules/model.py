@@ -15,6 +15,7 @@ from fluxhybrid.engine.notation import (
     Key,
     Name,
     Output,
+    PluginChain,
     Script,
     Topic,
     TopicFilter,
@@ -64,6 +65,10 @@ class RuleIn(Input):
     enabled: bool = Field(True, description="Whether it runs.")
     trigger_script: Script = Field(description="Rhai; true triggers the actions.")
     sources: Sources = Field(default_factory=Sources)
+    plugin_chain: PluginChain = Field(
+        default_factory=list,
+        description="Plugins that look at each message before the script does, and at each firing.",
+    )
     actions: Actions = Field(default_factory=list, description="What is done, in order.")
 
 
@@ -74,6 +79,7 @@ class RulePatch(Input):
     enabled: bool = Field(default_factory=absent)
     trigger_script: Script = Field(default_factory=absent)
     sources: Sources = Field(default_factory=absent)
+    plugin_chain: PluginChain = Field(default_factory=absent)
     actions: Actions = Field(default_factory=absent)
 
 
@@ -87,6 +93,7 @@ class RuleOut(Output):
     trigger_script: str
     action_type: str | None = Field(description="Type of the first action.")
     sources: dict[str, list[str]]
+    plugin_chain: list[dict[str, Any]]
     actions: list[dict[str, Any]]
     created_at_ms: int
     updated_at_ms: int

@@ -49,6 +49,7 @@ def _shown(rule: Rule) -> RuleOut:
         trigger_script=rule.trigger_script,
         action_type=rule.action_type,
         sources=rule.sources,
+        plugin_chain=rule.plugin_chain or [],
         actions=rule.actions,
         created_at_ms=rule.created_at_ms,
         updated_at_ms=rule.updated_at_ms,

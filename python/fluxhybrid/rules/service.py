@@ -11,6 +11,7 @@ from fluxhybrid.actions import AnyAction
 from fluxhybrid.configuration.document import rule_entry
 from fluxhybrid.configuration.ids import new_id, now_ms
 from fluxhybrid.configuration.paging import Page, read_page
+from fluxhybrid.configuration.plugins import Plugins, plugins_are_there
 from fluxhybrid.configuration.references import find
 from fluxhybrid.configuration.service import Change, Configuration, Generations
 from fluxhybrid.rules.model import RuleIn, RulePatch, RuleTest, Sources
@@ -31,11 +32,13 @@ class Rules:
     Args:
         configuration: the way a change is made.
         tester: what tries a rule out.
+        plugins: which plugins there are.
     """
 
-    def __init__(self, configuration: Configuration, tester: Tester) -> None:
+    def __init__(self, configuration: Configuration, tester: Tester, plugins: Plugins) -> None:
         self._configuration = configuration
         self._tester = tester
+        self._plugins = plugins
         self._tests = asyncio.Semaphore(TESTS_MAX)
 
     async def add(self, tenant_id: int, wanted: RuleIn) -> Rule:
@@ -57,7 +60,9 @@ class Rules:
             actions=_actions(wanted.actions),
             created_at_ms=now,
             updated_at_ms=now,
+            plugin_chain=[use.model_dump() for use in wanted.plugin_chain],
         )
+        self._plugins_are_there(rule)
         async with self._configuration.change() as change:
             await change.store.rules.insert(rule)
             await _keep(change, rule)
@@ -117,7 +122,10 @@ class Rules:
             if "actions" in changed:
                 changed["actions"] = _actions(patch.actions)
                 changed["action_type"] = patch.actions[0].type if patch.actions else None
+            if "plugin_chain" in changed:
+                changed["plugin_chain"] = [use.model_dump() for use in patch.plugin_chain]
             rule = replace(before, **changed, version=before.version + 1, updated_at_ms=now_ms())
+            self._plugins_are_there(rule)
             await change.store.rules.update(rule)
             await _keep(change, rule)
         return rule
@@ -132,6 +140,11 @@ class Rules:
             rule = await find(change.store.rules, "rule", tenant_id, reference)
             await change.store.rules.delete(tenant_id, rule.id)
             change.delete("rules", rule.id)
+
+    def _plugins_are_there(self, rule: Rule) -> None:
+        chain = enumerate(rule.plugin_chain or [])
+        named = {f"/plugin_chain/{index}/plugin": use["plugin"] for index, use in chain}
+        plugins_are_there(self._plugins, named)
 
     async def reload(self) -> Generations:
         """Give the engine everything that is stored.

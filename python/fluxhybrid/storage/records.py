@@ -45,6 +45,8 @@ class Product:
     metadata: dict[str, Any]
     created_at_ms: int
     updated_at_ms: int
+    protocol_plugin_id: str | None = None
+    plugin_chain: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Rule:
     actions: list[dict[str, Any]]
     created_at_ms: int
     updated_at_ms: int
+    plugin_chain: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ __all__ = [
     "tenants",
 ]
 
-TABLES_VERSION: Final = "0001"
+TABLES_VERSION: Final = "0002"
 KEY_LEN_MAX: Final = 128
 NAME_LEN_MAX: Final = 200
 TOPIC_LEN_MAX: Final = 1024
@@ -107,6 +107,8 @@ products: Final = Table(
     Column("transform", _script(), nullable=True),
     Column("metadata", JSON, nullable=False),
     *_times(),
+    Column("protocol_plugin_id", _key(64), nullable=True),
+    Column("plugin_chain", JSON, nullable=True),
     UniqueConstraint("tenant_id", "key"),
     # What a foreign key with the tenant in it refers to.
     UniqueConstraint("tenant_id", "id"),
@@ -158,6 +160,7 @@ rules: Final = Table(
     Column("sources", JSON, nullable=False),
     Column("actions", JSON, nullable=False),
     *_times(),
+    Column("plugin_chain", JSON, nullable=True),
     UniqueConstraint("tenant_id", "id"),
 )
 

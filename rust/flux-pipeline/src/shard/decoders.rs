@@ -21,8 +21,9 @@ struct Stage {
 }
 
 /// What turns a product's payloads into samples.
+/// A box for the larger: shards keep one of each product.
 enum How {
-    Json(Decoder),
+    Json(Box<Decoder>),
     Plugin(Box<PluginDecoder>),
 }
 
@@ -66,7 +67,7 @@ impl Decoders {
         let decoder = match &product.decode {
             DecodeSpec::Plugin(used) => How::Plugin(Box::new(PluginDecoder::new(used))),
             DecodeSpec::Json(mapping) => match Decoder::compile(mapping) {
-                Ok(decoder) => How::Json(decoder),
+                Ok(decoder) => How::Json(Box::new(decoder)),
                 Err(problems) => {
                     self.stages.remove(&product.id);
                     return problems;

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -135,7 +136,14 @@ impl Directory {
             |source| PluginError::Store { action: "reading", path: self.path.clone(), source };
         let mut found: BTreeMap<String, Files> = BTreeMap::new();
         let mut entries: Vec<PathBuf> = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(failed)? {
+        let listed = match fs::read_dir(&self.path) {
+            // made with the first plugin; one that had plugins and is gone is a fault of the disk's
+            Err(error) if error.kind() == ErrorKind::NotFound && self.seen.is_empty() => {
+                return Ok(found);
+            }
+            listed => listed.map_err(failed)?,
+        };
+        for entry in listed {
             entries.push(entry.map_err(failed)?.path());
         }
         entries.sort();

@@ -65,7 +65,7 @@ impl Options {
         Self { directory: None, bundled: None, store: None, watch_every, limits }
     }
 
-    /// Watches a directory, which is made if it is not there.
+    /// Watches a directory, which is made with the first plugin installed if it is not there.
     #[must_use]
     pub fn watching(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
@@ -144,14 +144,14 @@ impl std::fmt::Debug for Plugins {
 }
 
 impl Plugins {
-    /// Opens the set: makes what directories are missing, loads what is in the watched one, and
+    /// Opens the set: makes the store if it is missing, loads what is in the watched one, and
     /// begins to watch it. A plugin that cannot be loaded is no error; it is in [`Plugins::list`].
     ///
     /// # Errors
     /// The directories cannot be used, or the compiler cannot be set up.
     pub fn open(options: Options) -> Result<Self, PluginError> {
         let limits = options.limits;
-        for path in options.directory.iter().chain(&options.store) {
+        for path in &options.store {
             std::fs::create_dir_all(path)
                 .map_err(|source| package::store("making", path, source))?;
         }

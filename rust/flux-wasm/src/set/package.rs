@@ -102,6 +102,7 @@ fn read_bounded(path: &Path, max: u64) -> Result<Option<Vec<u8>>, PluginError> {
 /// Writes a package under an id into a directory, so that whoever looks sees each file whole or not
 /// at all, and the module last. What can fail for want of room is done before anything is replaced.
 pub(super) fn write(directory: &Path, id: &str, package: &Package) -> Result<(), PluginError> {
+    fs::create_dir_all(directory).map_err(|source| store("making", directory, source))?;
     let mut drafts: Vec<(PathBuf, PathBuf)> = Vec::new();
     let result = write_drafts(directory, id, package, &mut drafts).and_then(|()| {
         for (draft, path) in &drafts {
