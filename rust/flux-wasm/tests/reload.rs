@@ -372,3 +372,30 @@ fn reloading_under_load_loses_nothing() {
     assert_eq!(stats.failures_total(), 0);
     println!("{reloads} reloads under {} calls", stats.calls);
 }
+
+#[test]
+fn what_comes_with_the_program_is_loaded_once_it_is_wanted() {
+    let place = tempfile::tempdir().unwrap();
+    let bundled = place.path().join("bundled");
+    fs::create_dir(&bundled).unwrap();
+    fs::write(bundled.join("meter.wasm"), answering(1)).unwrap();
+    let mut options = Options::new(Limits::default())
+        .watching(place.path().join("plugins"))
+        .bundling(&bundled)
+        .storing(place.path().join("store"));
+    options.watch_every = Duration::ZERO;
+    let plugins = Plugins::open(options).unwrap();
+    assert!(!place.path().join("plugins").exists(), "nothing is made for nothing");
+    assert_eq!(plugins.status("meter").unwrap().health, Health::Available);
+    assert!(plugins.get("meter").is_none());
+    plugins.want("meter").unwrap();
+    plugins.want("no_such").unwrap();
+    assert_eq!(version(&plugins, "meter").unwrap(), 1);
+    // one of its name in the directory stands in for it, until it goes
+    plugins.install("meter", &Package::new(answering(2))).unwrap();
+    assert_eq!(version(&plugins, "meter").unwrap(), 2);
+    plugins.remove("meter").unwrap();
+    assert_eq!(version(&plugins, "meter").unwrap(), 1);
+    let list = plugins.list();
+    assert_eq!((list.len(), list[0].health), (1, Health::Running));
+}

@@ -54,6 +54,7 @@ impl Guest {
     /// Begins a call.
     #[inline]
     pub(crate) fn begin_call(&mut self) {
+        self.refused = None;
         if self.overdue.busy_ns.is_some() {
             self.overdue = Overdue::default();
         }

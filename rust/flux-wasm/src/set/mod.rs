@@ -7,7 +7,10 @@
 //! that runs because of one that does not.
 
 mod archive;
+mod bundled;
 mod directory;
+mod files;
+mod force;
 mod package;
 mod status;
 mod vectors;
@@ -17,22 +20,23 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use flux_types::{Coded, Problem};
+use flux_types::Problem;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
-use crate::plugin::{Mode, Plugin, Version};
+use crate::plugin::{Plugin, Version};
 use crate::sandbox::Sandbox;
 use crate::sandbox::cache::Cache;
 use crate::sandbox::log::LogGate;
-use crate::{BreakerState, Function, Lease, Limits, PluginError, hex};
+use crate::{Function, Limits, PluginError, hex};
 use archive::Archive;
-use directory::{Directory, Look};
+use directory::Directory;
 pub use package::Package;
 use package::{Files, Manifest, check_id};
+use status::refused_status;
 pub use status::{CacheStats, Health, PluginStatus, Report};
 pub use vectors::{SelfTest, VectorResult};
 use watch::Watch;
@@ -115,19 +119,26 @@ type Entries = HashMap<Arc<str>, Arc<Entry>, RandomState>;
 struct Inner {
     sandbox: Arc<Sandbox>,
     entries: ArcSwap<Entries>,
-    /// Held by whoever changes the set.
-    changes: Mutex<Changes>,
+    /// The watched directory. Held by whoever changes the set, for as long as a compilation takes.
+    changes: Mutex<Option<Directory>>,
+    refusals: Mutex<Refusals>,
     archive: Option<Archive>,
     bundled: Option<PathBuf>,
 }
 
+/// What has nothing running in its place, and why. Held for moments only.
 #[derive(Default)]
-struct Changes {
-    directory: Option<Directory>,
-    /// What could not be loaded and has nothing running in its place.
+struct Refusals {
+    /// What could not be loaded.
     refused: BTreeMap<String, Vec<Problem>>,
     /// Files of no name, or two of one, as of the last look.
     misnamed: BTreeMap<String, Vec<Problem>>,
+}
+
+impl Refusals {
+    fn all(&self) -> impl Iterator<Item = (&String, &Vec<Problem>)> {
+        self.misnamed.iter().chain(&self.refused)
+    }
 }
 
 /// The set of plugins. Cheap to clone; the watching ends with the last clone.
@@ -151,7 +162,7 @@ impl Plugins {
     /// The directories cannot be used, or the compiler cannot be set up.
     pub fn open(options: Options) -> Result<Self, PluginError> {
         let limits = options.limits;
-        for path in &options.store {
+        if let Some(path) = &options.store {
             std::fs::create_dir_all(path)
                 .map_err(|source| package::store("making", path, source))?;
         }
@@ -163,7 +174,8 @@ impl Plugins {
         let inner = Arc::new(Inner {
             sandbox: Sandbox::new(limits, cache)?,
             entries: ArcSwap::default(),
-            changes: Mutex::new(Changes { directory, ..Changes::default() }),
+            changes: Mutex::new(directory),
+            refusals: Mutex::default(),
             archive,
             bundled: options.bundled,
         });
@@ -183,29 +195,16 @@ impl Plugins {
     #[must_use]
     pub fn list(&self) -> Vec<PluginStatus> {
         let refused: Vec<_> = {
-            let changes = self.inner.changes.lock();
-            let all = changes.misnamed.iter().chain(&changes.refused);
-            all.map(|(id, problems)| refused_status(id, problems)).collect()
+            let refusals = self.inner.refusals.lock();
+            refusals.all().map(|(id, problems)| refused_status(id, problems)).collect()
         };
         let entries = self.inner.entries.load();
         let mut all: Vec<_> = entries.values().map(|entry| self.inner.status(entry)).collect();
         all.extend(refused.into_iter().filter(|status| !entries.contains_key(&*status.id)));
         let known: BTreeSet<String> = all.iter().map(|status| status.id.clone()).collect();
-        let bundled = self.inner.bundled_ids().into_iter().filter(|id| !known.contains(id));
-        all.extend(bundled.map(|id| blank_status(&id, Health::Available)));
+        all.extend(self.inner.available().filter(|status| !known.contains(&status.id)));
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
-    }
-
-    /// Sees to it that a plugin is loaded if it can be: one that comes with the program and is not
-    /// in use yet.
-    ///
-    /// # Errors
-    /// It comes with the program and cannot be loaded. That there is no such plugin is no error: it
-    /// may come later.
-    pub fn want(&self, id: &str) -> Result<(), PluginError> {
-        let _changes = self.inner.changes.lock();
-        self.inner.want(id)
     }
 
     /// One plugin.
@@ -216,14 +215,23 @@ impl Plugins {
         if let Some(entry) = self.inner.entries.load().get(id) {
             return Ok(self.inner.status(entry));
         }
-        let changes = self.inner.changes.lock();
-        match changes.misnamed.get(id).or_else(|| changes.refused.get(id)) {
-            Some(problems) => Ok(refused_status(id, problems)),
-            None if self.inner.bundled_files(id).is_some() => {
-                Ok(blank_status(id, Health::Available))
-            }
-            None => Err(unknown(id)),
-        }
+        let refusals = self.inner.refusals.lock();
+        let found = refusals.all().find(|(known, _)| *known == id);
+        found
+            .map(|(id, problems)| refused_status(id, problems))
+            .or_else(|| self.inner.available().find(|status| status.id == id))
+            .ok_or_else(|| unknown(id))
+    }
+
+    /// Sees to it that a plugin is loaded if it can be: one that comes with the program and is not
+    /// in use yet.
+    ///
+    /// # Errors
+    /// It comes with the program and cannot be loaded. That there is no such plugin is no error: it
+    /// may come later.
+    pub fn want(&self, id: &str) -> Result<(), PluginError> {
+        let _directory = self.inner.changes.lock();
+        self.inner.want(id)
     }
 
     /// Puts a package in force under a name, in place of what runs there; keeps it in the watched
@@ -232,8 +240,8 @@ impl Plugins {
     /// # Errors
     /// Why not; nothing has changed then.
     pub fn install(&self, id: &str, package: &Package) -> Result<PluginStatus, PluginError> {
-        let mut changes = self.inner.changes.lock();
-        self.inner.install(&mut changes, id, package)
+        let mut directory = self.inner.changes.lock();
+        self.inner.install(&mut directory, id, package)
     }
 
     /// Puts the version before the present one in force again. Twice is there and back.
@@ -243,11 +251,11 @@ impl Plugins {
     /// changed then.
     pub fn rollback(&self, id: &str) -> Result<PluginStatus, PluginError> {
         check_id(id)?;
-        let mut changes = self.inner.changes.lock();
+        let mut directory = self.inner.changes.lock();
         let none = || PluginError::NoPrevious { id: id.to_owned() };
         let archive = self.inner.archive.as_ref().ok_or_else(none)?;
         let previous = archive.previous(id, &self.inner.sandbox.limits)?.ok_or_else(none)?;
-        self.inner.install(&mut changes, id, &previous)
+        self.inner.install(&mut directory, id, &previous)
     }
 
     /// Removes a plugin and its files from the watched directory. Its last version stays in the
@@ -256,13 +264,14 @@ impl Plugins {
     /// # Errors
     /// [`PluginError::Unknown`]; a file cannot be removed.
     pub fn remove(&self, id: &str) -> Result<(), PluginError> {
-        let mut changes = self.inner.changes.lock();
-        let known = self.inner.entries.load().contains_key(id) || changes.refused.contains_key(id);
+        let mut directory = self.inner.changes.lock();
+        let known = self.inner.entries.load().contains_key(id)
+            || self.inner.refusals.lock().refused.contains_key(id);
         if !known {
             return Err(unknown(id));
         }
         check_id(id)?;
-        if let Some(directory) = &mut changes.directory {
+        if let Some(directory) = &mut *directory {
             for path in Files::of(directory.path(), id).each() {
                 match std::fs::remove_file(path) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -273,9 +282,10 @@ impl Plugins {
             }
             directory.disown(id);
         }
-        changes.refused.remove(id);
+        self.inner.refusals.lock().refused.remove(id);
         self.inner.unload(id);
-        Ok(())
+        // what came with the program takes its place again
+        self.inner.want(id)
     }
 
     /// Looks at the watched directory now. Tells what changed: the status of each plugin that was
@@ -357,368 +367,4 @@ fn open_cache(store: &std::path::Path, limits: &Limits) -> Option<Cache> {
 
 fn unknown(id: &str) -> PluginError {
     PluginError::Unknown { id: id.to_owned() }
-}
-
-impl Inner {
-    /// Compiles, inspects, starts and tries a package.
-    fn prepare(&self, id: &str, package: &Package) -> Result<Prepared, PluginError> {
-        let manifest = Manifest::of(package)?;
-        let known = self.entries.load().get(id).map(|entry| Arc::clone(&entry.plugin.log));
-        let id: Arc<str> = id.into();
-        let log =
-            known.unwrap_or_else(|| Arc::new(LogGate::new(Arc::clone(&id), &self.sandbox.limits)));
-        let version = Version::load(&self.sandbox, &package.wasm, manifest.mode, &log)?;
-        // Trying a version must not count against the one in force: it has a plugin of its own.
-        let trial = Arc::new(Plugin::new(id, Arc::clone(&self.sandbox), Arc::clone(&log)));
-        let self_test = self.try_vectors(&trial, &version, package)?;
-        Ok(Prepared { version, manifest, self_test, log })
-    }
-
-    fn try_vectors(
-        &self,
-        trial: &Arc<Plugin>,
-        version: &Arc<Version>,
-        package: &Package,
-    ) -> Result<SelfTest, PluginError> {
-        let Some(document) = &package.vectors else { return Ok(SelfTest::default()) };
-        let mut lease = Lease::of(trial, Arc::clone(version))?;
-        vectors::run(&mut lease, document, &self.sandbox.limits)
-    }
-
-    fn install(
-        &self,
-        changes: &mut Changes,
-        id: &str,
-        package: &Package,
-    ) -> Result<PluginStatus, PluginError> {
-        check_id(id)?;
-        let prepared = self.accept(id, package)?;
-        self.stage(id, package)?;
-        if let Some(directory) = &mut changes.directory
-            && let Err(error) = package::write(directory.path(), id, package)
-        {
-            self.withdraw(id);
-            return Err(error);
-        }
-        if let Some(directory) = &mut changes.directory {
-            directory.adopt(id);
-        }
-        if let Err(error) = self.commit(id) {
-            // what lies in the directory is not in force: it is looked at again
-            if let Some(directory) = &mut changes.directory {
-                directory.forget(id);
-            }
-            return Err(error);
-        }
-        changes.refused.remove(id);
-        Ok(self.status(&self.put_in_force(id, prepared)))
-    }
-
-    /// Prepares a package and holds it to its vectors.
-    fn accept(&self, id: &str, package: &Package) -> Result<Prepared, PluginError> {
-        let entries = self.entries.load();
-        let max = self.sandbox.limits.plugins_max;
-        if !entries.contains_key(id) && entries.len() >= max {
-            return Err(PluginError::TooMany { max });
-        }
-        let prepared = self.prepare(id, package)?;
-        let failed = prepared.self_test.failures();
-        if failed.is_empty() {
-            Ok(prepared)
-        } else {
-            let total = prepared.self_test.vectors.len();
-            Err(PluginError::SelfTest { failed, total })
-        }
-    }
-
-    fn put_in_force(&self, id: &str, prepared: Prepared) -> Arc<Entry> {
-        let known = self.entries.load().get(id).map(Arc::clone);
-        let entry = known.unwrap_or_else(|| self.add(id, prepared.log));
-        entry.plugin.swap(Some(prepared.version));
-        *entry.notes.lock() = Notes {
-            manifest: prepared.manifest,
-            self_test: Some(prepared.self_test),
-            loaded_ns: Some(now_ns()),
-            problems: Vec::new(),
-        };
-        tracing::info!(target: "plugin", plugin = id, "a version was put in force");
-        entry
-    }
-
-    fn add(&self, id: &str, log: Arc<LogGate>) -> Arc<Entry> {
-        let id: Arc<str> = id.into();
-        let plugin = Arc::new(Plugin::new(Arc::clone(&id), Arc::clone(&self.sandbox), log));
-        let entry = Arc::new(Entry { plugin, notes: Mutex::default() });
-        self.entries.rcu(|entries| {
-            let mut entries = Entries::clone(entries);
-            entries.insert(Arc::clone(&id), Arc::clone(&entry));
-            entries
-        });
-        entry
-    }
-
-    fn unload(&self, id: &str) {
-        let entry = self.entries.load().get(id).map(Arc::clone);
-        let Some(entry) = entry else { return };
-        self.entries.rcu(|entries| {
-            let mut entries = Entries::clone(entries);
-            entries.remove(id);
-            entries
-        });
-        entry.plugin.swap(None);
-        tracing::warn!(target: "plugin", plugin = id, "a plugin was removed");
-    }
-
-    // --- what comes with the program ---
-
-    fn want(&self, id: &str) -> Result<(), PluginError> {
-        if self.entries.load().contains_key(id) {
-            return Ok(());
-        }
-        let Some(files) = self.bundled_files(id) else { return Ok(()) };
-        let package = Package::read(&files, &self.sandbox.limits)?;
-        let prepared = self.accept(id, &package)?;
-        self.put_in_force(id, prepared);
-        Ok(())
-    }
-
-    fn bundled_files(&self, id: &str) -> Option<Files> {
-        check_id(id).ok()?;
-        let files = Files::of(self.bundled.as_ref()?, id);
-        files.module.is_file().then_some(files)
-    }
-
-    fn bundled_ids(&self) -> Vec<String> {
-        let Some(bundled) = &self.bundled else { return Vec::new() };
-        let Ok(entries) = std::fs::read_dir(bundled) else { return Vec::new() };
-        let id = |entry: std::io::Result<std::fs::DirEntry>| {
-            let name = entry.ok()?.file_name().into_string().ok()?;
-            name.strip_suffix(".wasm").map(ToOwned::to_owned)
-        };
-        let mut ids: Vec<String> = entries.filter_map(id).collect();
-        ids.sort();
-        ids
-    }
-
-    // --- the archive ---
-
-    fn stage(&self, id: &str, package: &Package) -> Result<(), PluginError> {
-        self.archive.as_ref().map_or(Ok(()), |archive| archive.stage(id, package))
-    }
-
-    fn withdraw(&self, id: &str) {
-        if let Some(archive) = &self.archive {
-            archive.withdraw(id);
-        }
-    }
-
-    fn commit(&self, id: &str) -> Result<(), PluginError> {
-        self.archive.as_ref().map_or(Ok(()), |archive| archive.commit(id))
-    }
-
-    // --- the directory ---
-
-    /// Looks at the watched directory and does what is to be done. The ids it looked at.
-    fn look(&self, at_start: bool) -> Result<Vec<String>, PluginError> {
-        let mut changes = self.changes.lock();
-        let Some(directory) = &mut changes.directory else { return Ok(Vec::new()) };
-        let Look { changed, gone, problems, .. } = directory.look(at_start)?;
-        let mut looked_at: Vec<String> = gone.clone();
-        for id in gone {
-            changes.refused.remove(&id);
-            self.unload(&id);
-            // what came with the program takes its place again
-            if let Err(error) = self.want(&id) {
-                tracing::warn!(target: "plugin", plugin = id, %error, "it cannot be loaded");
-            }
-        }
-        changes.misnamed.clear();
-        for (id, error) in problems {
-            if let Some(problems) = self.note_problem(&id, &error) {
-                changes.misnamed.insert(id.clone(), problems);
-            }
-            looked_at.push(id);
-        }
-        for (id, files) in changed {
-            self.load_files(&mut changes, &id, &files, at_start);
-            looked_at.push(id);
-        }
-        Ok(looked_at)
-    }
-
-    /// Loads what lies in the directory under an id; where that fails, what ran before goes on, or,
-    /// at the start, what ran last.
-    fn load_files(&self, changes: &mut Changes, id: &str, files: &Files, at_start: bool) {
-        let limits = &self.sandbox.limits;
-        let package = Package::read(files, limits);
-        let unchanged = changes.directory.as_ref().is_none_or(|dir| dir.is_unchanged(id, files));
-        if !unchanged {
-            // it was being written after all: the next look sees it
-            if let Some(directory) = &mut changes.directory {
-                directory.forget(id);
-            }
-            return;
-        }
-        let loaded = package.and_then(|package| self.replace(id, &package, at_start));
-        let Err(error) = loaded else {
-            changes.refused.remove(id);
-            return;
-        };
-        if matches!(error, PluginError::Store { .. })
-            && let Some(directory) = &mut changes.directory
-        {
-            // the disk's doing, not the plugin's: tried again with the next look
-            directory.forget(id);
-        }
-        if at_start && !self.entries.load().contains_key(id) {
-            self.fall_back(id);
-        }
-        if let Some(problems) = self.note_problem(id, &error) {
-            changes.refused.insert(id.to_owned(), problems);
-        }
-    }
-
-    /// Puts a package from the directory in force, unless it already is.
-    fn replace(&self, id: &str, package: &Package, at_start: bool) -> Result<(), PluginError> {
-        let running = self.entries.load().get(id).map(Arc::clone);
-        let prepared = self.accept(id, package)?;
-        if let Some(entry) = running
-            && entry.plugin.runs(&prepared.version)
-        {
-            let mut notes = entry.notes.lock();
-            notes.manifest = prepared.manifest;
-            notes.self_test = Some(prepared.self_test);
-            notes.problems.clear();
-            return Ok(());
-        }
-        if !(at_start && self.is_archived(id, package)) {
-            self.stage(id, package)?;
-            self.commit(id)?;
-        }
-        self.put_in_force(id, prepared);
-        Ok(())
-    }
-
-    fn is_archived(&self, id: &str, package: &Package) -> bool {
-        let limits = &self.sandbox.limits;
-        let current = self.archive.as_ref().and_then(|archive| archive.current(id, limits).ok());
-        current.flatten().is_some_and(|current| current == *package)
-    }
-
-    /// Puts in force what ran last before the restart.
-    fn fall_back(&self, id: &str) {
-        let limits = &self.sandbox.limits;
-        let current = self.archive.as_ref().and_then(|archive| archive.current(id, limits).ok());
-        let Some(package) = current.flatten() else { return };
-        match self.accept(id, &package) {
-            Ok(prepared) => {
-                self.put_in_force(id, prepared);
-            }
-            Err(error) => {
-                tracing::warn!(target: "plugin", plugin = id, %error, "the last version does not load");
-            }
-        }
-    }
-
-    /// Notes a problem with the plugin that runs under that id; gives it back where none does.
-    fn note_problem(&self, id: &str, error: &PluginError) -> Option<Vec<Problem>> {
-        let mut problems = error.to_problems();
-        if let Some(source) = std::error::Error::source(error)
-            && let Some(problem) = problems.first_mut()
-        {
-            problem.message = format!("{}: {source}", problem.message);
-        }
-        let entries = self.entries.load();
-        let Some(entry) = entries.get(id) else { return Some(problems) };
-        let mut notes = entry.notes.lock();
-        if notes.problems != problems {
-            let code = error.code();
-            tracing::warn!(target: "plugin", plugin = id, %error, code, "new files are not put in force");
-            notes.problems = problems;
-        }
-        None
-    }
-
-    // --- status ---
-
-    fn status(&self, entry: &Entry) -> PluginStatus {
-        let plugin = &entry.plugin;
-        let version = plugin.version.load();
-        let version = version.as_ref();
-        let notes = entry.notes.lock();
-        let breaker = plugin.breaker();
-        let description = version.map_or(serde_json::Value::Null, |v| v.description.clone());
-        let described =
-            |key: &str| description.get(key).and_then(|text| text.as_str()).map(ToOwned::to_owned);
-        let manifest = &notes.manifest;
-        let log = &plugin.log;
-        let (lines, left_out) = (&log.lines, &log.suppressed);
-        PluginStatus {
-            id: plugin.id().to_string(),
-            health: if breaker == BreakerState::Closed {
-                Health::Running
-            } else {
-                Health::SetAside
-            },
-            problems: notes.problems.clone(),
-            hash: version.map(|version| hex::encode(&version.hash)),
-            abi: version.map(|version| version.interface().abi.number()),
-            functions: version.map_or(Vec::new(), |version| {
-                version.interface().functions.iter().map(|function| function.as_str()).collect()
-            }),
-            mode: version.map_or(Mode::Reuse, |version| version.mode),
-            title: manifest.title.clone().or_else(|| described("name")),
-            about: manifest.about.clone().or_else(|| described("about")),
-            version: manifest.version.clone().or_else(|| described("version")),
-            license: manifest.license.clone().or_else(|| described("license")),
-            loaded_ns: notes.loaded_ns,
-            vectors: notes.self_test.as_ref().map(|test| {
-                let total = test.vectors.len();
-                (total, total - test.failures().len())
-            }),
-            has_previous: self.archive.as_ref().is_some_and(|a| a.has_previous(plugin.id())),
-            pool: plugin.pool_stats(),
-            idle_bytes: version.map_or(0, |version| version.pool.idle_bytes()),
-            calls: plugin.stats(),
-            breaker,
-            trips: plugin.trips(),
-            log_lines: [lines, left_out, &log.malformed].map(|n| n.load(Ordering::Relaxed)),
-            description,
-        }
-    }
-}
-
-fn refused_status(id: &str, problems: &[Problem]) -> PluginStatus {
-    PluginStatus { problems: problems.to_vec(), ..blank_status(id, Health::Refused) }
-}
-
-fn blank_status(id: &str, health: Health) -> PluginStatus {
-    PluginStatus {
-        id: id.to_owned(),
-        health,
-        problems: Vec::new(),
-        hash: None,
-        abi: None,
-        functions: Vec::new(),
-        mode: Mode::Reuse,
-        title: None,
-        about: None,
-        version: None,
-        license: None,
-        description: serde_json::Value::Null,
-        loaded_ns: None,
-        vectors: None,
-        has_previous: false,
-        pool: crate::PoolStats::default(),
-        idle_bytes: 0,
-        calls: crate::CallStats::default(),
-        breaker: BreakerState::Closed,
-        trips: 0,
-        log_lines: [0; 3],
-    }
-}
-
-fn now_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
