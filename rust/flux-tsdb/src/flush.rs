@@ -91,15 +91,10 @@ impl Inner {
         if cut <= flush.covered {
             return Ok(());
         }
-        let mut guard = self.state.lock();
-        let (file, state) = &mut *guard;
-        let marked = crate::state::State {
-            mark: cut,
-            mark_flush: flush.next - 1,
-            deletions: Arc::clone(&state.deletions),
-        };
-        file.save(&marked)?;
-        *state = marked;
+        self.change_state(|state| {
+            (state.mark, state.mark_flush) = (cut, flush.next - 1);
+            Ok(())
+        })?;
         flush.covered = cut;
         Ok(())
     }

@@ -100,10 +100,13 @@ impl Run {
         self.points.push(point);
     }
 
-    /// By half, not to twice: what is reserved counts against the budget.
+    /// By half, not to twice, and not beyond a full run: what is reserved counts against the budget.
     #[cold]
     fn grow(&mut self) {
-        self.points.reserve_exact((self.points.len() / 2).max(4));
+        let len = self.points.len();
+        let wanted = (len / 2).max(4);
+        let left = RUN_POINTS_MAX.saturating_sub(len);
+        self.points.reserve_exact(if left > 0 { wanted.min(left) } else { wanted });
     }
 
     fn put_text(&mut self, text: Text) -> u64 {

@@ -7,7 +7,9 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::time::Duration;
 
+use flux_log::Stamp;
 use flux_log::disk::{Disk, Entry, LockFailure};
 use flux_types::Position;
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -67,14 +69,11 @@ impl Store {
         }
         let (state_file, state, damaged_states) = StateFile::open(&disk, &dir, &entries)?;
         let mut loading = Loading::new(&disk, &dir, Arc::clone(&state.deletions));
-        loading.blocks(&entries, options.log_begins_after)?;
+        loading.blocks(&entries, options.log_oldest)?;
         disk.sync_dir(&dir).map_err(TsdbError::io("sync", &dir))?;
-        let found = loading.finish(&state, options.log_begins_after);
+        let found = loading.finish(&state, options.log_oldest);
         let now = options.clock.now();
-        let newest = found.set.blocks.iter().max_by_key(|block| block.info.store_age_ns);
-        let (base_ns, at) =
-            newest.map_or((0, now), |block| (block.info.store_age_ns, block.info.written));
-        let clock = StoreClock::resume(base_ns, at, options.retention.downtime_max);
+        let clock = found.clock(now, options.retention.downtime_max);
         let flush = FlushState {
             next: found.next_flush,
             covered: found.covered,
@@ -131,6 +130,19 @@ struct Found {
     report: OpenReport,
 }
 
+impl Found {
+    /// Goes on from the newest block's time.
+    fn clock(&self, now: Stamp, downtime_max: Duration) -> StoreClock {
+        let newest = self.set.blocks.iter().max_by_key(|block| block.info.store_age_ns);
+        let age_ns = newest.map_or(0, |block| {
+            StoreClock::resume(block.info.store_age_ns, block.info.written, downtime_max)
+                .age_ns(now)
+        });
+        // what passes from now on is told by this boot's clock
+        StoreClock::resume(age_ns, now, downtime_max)
+    }
+}
+
 impl<'a> Loading<'a> {
     fn new(disk: &'a Arc<dyn Disk>, dir: &'a Path, deletions: Arc<Deletions>) -> Self {
         Self {
@@ -146,11 +158,7 @@ impl<'a> Loading<'a> {
         }
     }
 
-    fn blocks(
-        &mut self,
-        entries: &[Entry],
-        log_begins_after: Option<Position>,
-    ) -> Result<(), TsdbError> {
+    fn blocks(&mut self, entries: &[Entry], log_oldest: Option<Position>) -> Result<(), TsdbError> {
         let found = || entries.iter().filter_map(|entry| BlockId::parse(&entry.name));
         self.last_flush = found().map(|(id, _)| id.last).max().unwrap_or(0);
         self.aside = found().filter(|(_, aside)| *aside).map(|(id, _)| id).collect();
@@ -166,7 +174,8 @@ impl<'a> Loading<'a> {
             match self.open_block(&path, id)? {
                 Opened::Sound(block) => {
                     // a block that the log can make anew is read whole now, while it can
-                    let heals = log_begins_after.is_some_and(|begins| block.info.from >= begins);
+                    let heals =
+                        log_oldest.is_some_and(|oldest| tells_after(oldest, block.info.from));
                     if heals && !block.verify() {
                         self.set_aside(&path, id, "chunk")?;
                     } else {
@@ -202,7 +211,7 @@ impl<'a> Loading<'a> {
         Ok(())
     }
 
-    fn finish(self, state: &State, log_begins_after: Option<Position>) -> Found {
+    fn finish(self, state: &State, log_oldest: Option<Position>) -> Found {
         let last = self.blocks.last();
         let mut covered = last.map_or(Position::START, |block| block.info.cut);
         let last_held = last.map_or(0, |block| block.id.last);
@@ -210,13 +219,20 @@ impl<'a> Loading<'a> {
         if last_held == state.mark_flush {
             covered = covered.max(state.mark);
         }
-        let last_flush = self.last_flush.max(state.mark_flush);
-        let set = BlockSet { blocks: self.blocks, deletions: self.deletions };
-        let missing = set.holes() + (last_flush - last_held);
-        let replay_after = match log_begins_after {
-            Some(begins) => heal_after(&set, &self.aside, covered, begins),
-            None => covered,
-        };
+        let mut last_flush = self.last_flush.max(state.mark_flush);
+        let (deletions, retired) = (self.deletions, state.retired);
+        let set = BlockSet { blocks: self.blocks, retired, deletions };
+        let mut replay_after = covered;
+        if let Some(oldest) = log_oldest {
+            if !tells_after(oldest, covered) {
+                // the log lets go of what is durable only: a block is gone without a trace, unless
+                // there never was one. Its number stays free, so that this is not forgotten.
+                last_flush = last_flush.max(last_held + u64::from(last_held > 0));
+                covered = before(oldest);
+            }
+            replay_after = heal_after(&set, covered, oldest);
+        }
+        let missing = set.missing() + (last_flush - last_held.max(retired));
         if missing > 0 {
             tracing::error!(missing, %replay_after, "flushes of series are missing");
         }
@@ -240,22 +256,28 @@ impl<'a> Loading<'a> {
     }
 }
 
+/// Whether the log can tell everything after a position. Offsets count through all epochs, and what
+/// is asked about was committed: the record after it has the next offset, whatever its epoch.
+fn tells_after(oldest: Position, position: Position) -> bool {
+    oldest.offset <= position.offset.saturating_add(1)
+}
+
+/// After this comes everything the log can tell.
+fn before(oldest: Position) -> Position {
+    Position { offset: oldest.offset.saturating_sub(1), ..oldest }
+}
+
 /// Where replaying begins, so that what is damaged or missing is made anew as far as the log goes
 /// back.
-fn heal_after(set: &BlockSet, aside: &[BlockId], covered: Position, begins: Position) -> Position {
+fn heal_after(set: &BlockSet, covered: Position, oldest: Position) -> Position {
     let mut replay_after = covered;
-    let mut before: Option<&Arc<Block>> = None;
-    for block in &set.blocks {
-        let hole = match before {
-            Some(before) => before.id.last + 1 < block.id.first,
-            // what is missing before the first was retired, unless a file says otherwise
-            None => aside.iter().any(|id| id.last < block.id.first),
-        };
-        let from = before.map_or(Position::START, |before| before.info.cut).max(begins);
-        if hole && from < block.info.from {
+    let mut cut = Position::START;
+    for (block, missing) in set.holes() {
+        let from = if tells_after(oldest, cut) { cut } else { before(oldest) };
+        if missing > 0 && from.offset < block.info.from.offset {
             replay_after = replay_after.min(from);
         }
-        before = Some(block);
+        cut = block.info.cut;
     }
     replay_after
 }

@@ -64,10 +64,10 @@ pub struct StoreOptions {
     pub disk: Arc<dyn Disk>,
     /// The clocks by which blocks age. Default: the machine's.
     pub clock: Arc<dyn LogClock>,
-    /// The last position that the log can *no longer* tell: everything after it can be replayed. A
-    /// damaged or missing block whose positions lie after it is made anew by the replay. `None`:
-    /// not known; only what follows the last block is replayed then.
-    pub log_begins_after: Option<Position>,
+    /// The first position that the log can still tell (`Log::oldest`). Damaged and missing blocks
+    /// are made anew from there on: the store then asks for an earlier replay. `None`: not known;
+    /// only what follows the last block is asked for.
+    pub log_oldest: Option<Position>,
     /// Memory of all points not yet in a block, bytes. At half of it a flush is due; at all of it
     /// whoever appends flushes first. Default 64 MiB.
     pub head_bytes_max: usize,
@@ -99,7 +99,7 @@ impl std::fmt::Debug for StoreOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StoreOptions")
             .field("dir", &self.dir)
-            .field("log_begins_after", &self.log_begins_after)
+            .field("log_oldest", &self.log_oldest)
             .field("head_bytes_max", &self.head_bytes_max)
             .field("flush_interval", &self.flush_interval)
             .field("retention", &self.retention)
@@ -115,7 +115,7 @@ impl StoreOptions {
             dir: dir.into(),
             disk: Arc::new(RealDisk),
             clock: Arc::new(SystemClock::new()),
-            log_begins_after: None,
+            log_oldest: None,
             head_bytes_max: 64 << 20,
             flush_interval: Duration::from_secs(300),
             value_bytes_max: 64 << 10,

@@ -34,7 +34,10 @@ fn expired(blocks: &[(u64, u64)], retention: &Retention) -> usize {
 impl Store {
     /// Removes blocks that have to go by age or bytes; tells how many. Series that have no points
     /// left are forgotten.
-    pub fn retain(&self) -> usize {
+    ///
+    /// # Errors
+    /// [`TsdbError::Io`]; nothing went then.
+    pub fn retain(&self) -> Result<usize, TsdbError> {
         let inner = &self.inner;
         let _one = inner.merge.lock();
         let now_ns = inner.clock.age_ns(inner.options.clock.now());
@@ -43,16 +46,22 @@ impl Store {
             |block: &Arc<Block>| (now_ns.saturating_sub(block.info.store_age_ns), block.bytes);
         let facts: Vec<(u64, u64)> = set.blocks.iter().map(facts).collect();
         let gone = expired(&facts, &inner.options.retention);
-        if gone == 0 {
-            return 0;
-        }
+        let Some(last) = gone.checked_sub(1).and_then(|at| set.blocks.get(at)) else {
+            return Ok(0);
+        };
+        // first that they are to go: a file that is gone without that is one that is missing
+        inner.change_state(|state| {
+            state.retired = last.id.last;
+            Ok(())
+        })?;
         inner.publish(|set| {
             set.blocks.drain(..gone);
+            set.retired = last.id.last;
         });
         inner.discard(set.blocks.get(..gone).unwrap_or_default());
         Counters::add(&inner.counters.expired_blocks, gone as u64);
         inner.forget_empty_series();
-        gone
+        Ok(gone)
     }
 
     /// Deletes what there is of a device, durably: it is gone from every answer when this returns,
@@ -104,20 +113,32 @@ impl Store {
 }
 
 impl Inner {
+    /// Changes the state, durably.
+    pub(crate) fn change_state(
+        &self,
+        change: impl FnOnce(&mut State) -> Result<(), TsdbError>,
+    ) -> Result<(), TsdbError> {
+        let mut guard = self.state.lock();
+        let (file, state) = &mut *guard;
+        let mut changed = state.clone();
+        change(&mut changed)?;
+        file.save(&changed)?;
+        *state = changed;
+        Ok(())
+    }
+
     /// Changes the deletions, durably, and lets readers see it.
     fn change_deletions(
         &self,
         change: impl FnOnce(&mut Deletions) -> Result<(), TsdbError>,
     ) -> Result<(), TsdbError> {
-        let mut guard = self.state.lock();
-        let (file, state) = &mut *guard;
-        let mut deletions = Deletions::clone(&state.deletions);
-        change(&mut deletions)?;
-        let changed = State { deletions: Arc::new(deletions), ..state.clone() };
-        file.save(&changed)?;
-        let deletions = Arc::clone(&changed.deletions);
-        *state = changed;
-        self.publish(|set| set.deletions = deletions);
+        let mut seen = Arc::default();
+        self.change_state(|state| {
+            change(Arc::make_mut(&mut state.deletions))?;
+            seen = Arc::clone(&state.deletions);
+            Ok(())
+        })?;
+        self.publish(|set| set.deletions = seen);
         Ok(())
     }
 

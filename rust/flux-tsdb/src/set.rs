@@ -16,6 +16,8 @@ use crate::state::Deletions;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BlockSet {
     pub(crate) blocks: Vec<Arc<Block>>,
+    /// Flushes up to this one are gone because retention wanted it.
+    pub(crate) retired: u64,
     pub(crate) deletions: Arc<Deletions>,
 }
 
@@ -60,13 +62,18 @@ impl BlockSet {
         self.blocks.iter().map(|block| block.bytes).sum()
     }
 
-    /// Flushes between the first and the last block that no block holds.
-    pub(crate) fn holes(&self) -> u64 {
-        let after = self.blocks.iter().skip(1);
-        self.blocks
-            .iter()
-            .zip(after)
-            .map(|(before, after)| after.id.first.saturating_sub(before.id.last + 1))
-            .sum()
+    /// Each block with how many flushes before it no block holds.
+    pub(crate) fn holes(&self) -> impl Iterator<Item = (&Arc<Block>, u64)> {
+        let mut before = self.retired;
+        self.blocks.iter().map(move |block| {
+            let missing = block.id.first.saturating_sub(before.saturating_add(1));
+            before = block.id.last;
+            (block, missing)
+        })
+    }
+
+    /// Flushes before the last that no block holds and retention did not remove.
+    pub(crate) fn missing(&self) -> u64 {
+        self.holes().map(|(_, missing)| missing).sum()
     }
 }

@@ -1,12 +1,12 @@
 //! The state file: what blocks cannot say of themselves.
 //!
-//! Owns the mark (how far everything is durable when nothing was left to flush) and the deletions
-//! (devices whose older points are no longer there, though blocks and log still hold them). Kept in
-//! two generations; the newest whose checksum holds counts. Must never replace the one before in
-//! place.
+//! Owns the mark (how far everything is durable when nothing was left to flush), the last flush
+//! that retention removed, and the deletions (devices whose older points are no longer there, though
+//! blocks and log still hold them). Kept in two generations; the newest whose checksum holds counts.
+//! Must never replace the one before in place.
 //!
 //! ```text
-//! state = "FLUXTSS\n" · version · generation · position · flush · deletions
+//! state = "FLUXTSS\n" · version · generation · mark: position · flush · retired: flush · deletions
 //!       · (tenant · device · position · flush)… · CRC32C
 //! ```
 
@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) mark: Position,
     /// … in blocks up to this flush.
     pub(crate) mark_flush: u64,
+    /// Blocks up to this flush are gone because retention wanted it.
+    pub(crate) retired: u64,
     pub(crate) deletions: Arc<Deletions>,
 }
 
@@ -169,6 +171,7 @@ fn encode(state: &State, generation: u64) -> Vec<u8> {
     put_varint(&mut out, generation);
     put_position(&mut out, state.mark);
     put_varint(&mut out, state.mark_flush);
+    put_varint(&mut out, state.retired);
     put_varint(&mut out, state.deletions.len() as u64);
     for ((tenant, device), deletion) in &*state.deletions {
         put_varint(&mut out, u64::from(tenant.0));
@@ -199,6 +202,7 @@ fn decode(bytes: &[u8], generation: u64) -> Option<Result<State, u32>> {
         return None;
     }
     let (mark, mark_flush) = (take_position(&mut input)?, input.varint()?);
+    let retired = input.varint()?;
     let mut deletions = Deletions::default();
     for _ in 0..input.count()? {
         let tenant = TenantId(u32::try_from(input.varint()?).ok()?);
@@ -206,7 +210,7 @@ fn decode(bytes: &[u8], generation: u64) -> Option<Result<State, u32>> {
         let up_to = take_position(&mut input)?;
         deletions.insert((tenant, device), Deletion { up_to, before_flush: input.varint()? });
     }
-    let state = State { mark, mark_flush, deletions: Arc::new(deletions) };
+    let state = State { mark, mark_flush, retired, deletions: Arc::new(deletions) };
     input.is_empty().then_some(Ok(state))
 }
 
@@ -219,7 +223,7 @@ mod tests {
         let deletion = Deletion { up_to: at(50), before_flush: 7 };
         let owner = (TenantId(3), DeviceId::random());
         let deletions = Deletions::from_iter([(owner, deletion)]);
-        State { mark: at(90), mark_flush: 6, deletions: Arc::new(deletions) }
+        State { mark: at(90), mark_flush: 6, retired: 2, deletions: Arc::new(deletions) }
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl Store {
             disk_bytes: set.bytes(),
             block_points: set.blocks.iter().map(|block| block.info.points).sum(),
             damaged_blocks: inner.damaged_files.load(Ordering::Relaxed),
-            missing_blocks: set.holes(),
+            missing_blocks: set.missing(),
             deletions: set.deletions.len() as u64,
             ..inner.counters.read()
         }

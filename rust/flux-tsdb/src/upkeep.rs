@@ -24,8 +24,8 @@ impl Store {
     pub fn upkeep(&self) -> Result<(), TsdbError> {
         let flushed = if self.inner.is_flush_due() { self.flush().map(drop) } else { Ok(()) };
         let merged = self.merge().map(drop);
-        self.retain();
-        flushed.and(merged)
+        let retained = self.retain().map(drop);
+        flushed.and(merged).and(retained)
     }
 }
 

@@ -17,6 +17,8 @@ use support::{
 };
 
 const ENOSPC: i32 = 28;
+/// By how much one sample may overstep the budget: its runs grow by less than this.
+const ONE_STEP: u64 = 32 << 10;
 
 #[test]
 fn points_come_back_from_heads_blocks_and_both() {
@@ -88,7 +90,7 @@ fn late_and_repeated_points_come_out_once_and_in_order() {
     put(&mut writer, 30, 5, 5.0); // told again
     put(&mut writer, 30, 2, 3.0); // told again, and long outdone
     assert_eq!(numbers(&store), expected);
-    assert_eq!(store.stats().late_points, 4);
+    assert_eq!(store.stats().late_points, 3);
     writer.applied(at(7));
     store.flush().unwrap();
     assert_eq!(numbers(&store), expected);
@@ -163,7 +165,7 @@ fn heads_stay_within_their_budget_while_points_pour_in() {
             [("t", Value::F64(i as f64)), ("s", Value::from(format!("state {i}").as_str()))];
         writer.append(&sample((i % 7) as u8, i as i64, &values), at(i)).unwrap();
         writer.applied(at(i));
-        assert!(store.stats().head_bytes <= budget + 4096, "{}", store.stats().head_bytes);
+        assert!(store.stats().head_bytes <= budget + ONE_STEP, "{}", store.stats().head_bytes);
     }
     assert!(store.stats().flushes > 3);
     assert_eq!(store.stats().early_flushes, 0);
@@ -180,7 +182,7 @@ fn writer_that_lags_cannot_make_memory_grow() {
     for i in 100..30_000_u64 {
         put(&mut fast, i as i64, i, i as f64);
         fast.applied(at(i));
-        assert!(store.stats().head_bytes <= budget + 4096);
+        assert!(store.stats().head_bytes <= budget + ONE_STEP);
     }
     assert!(store.stats().early_flushes > 0);
     assert_eq!(store.durable_position(), Position::START);
@@ -434,18 +436,18 @@ fn old_blocks_go_by_time_stored_whatever_times_devices_tell() {
         store.flush().unwrap();
         clock.advance(4 * HOUR);
     }
-    assert_eq!(store.retain(), 2, "of 16, 12, 8 and 4 hours");
+    assert_eq!(store.retain().unwrap(), 2, "of 16, 12, 8 and 4 hours");
     assert_eq!(store.stats().series, 2, "series without points are forgotten");
     assert_eq!(store.durable_position(), at(4));
     // an hour later by the wall clock, after a boot, with the wall clock years ahead for a while
     clock.set_wall_ns(i64::MAX / 2);
-    assert_eq!(store.retain(), 0, "a jump while running counts as nothing");
+    assert_eq!(store.retain().unwrap(), 0, "a jump while running counts as nothing");
     drop((writer, store));
     clock.reboot();
     let store = aged(&clock, &disk, change);
-    assert_eq!(store.retain(), 0, "nor a jump while off");
+    assert_eq!(store.retain().unwrap(), 0, "nor a jump while off");
     clock.advance(20 * HOUR);
-    assert_eq!(store.retain(), 1, "the newest stays");
+    assert_eq!(store.retain().unwrap(), 1, "the newest stays");
     assert_eq!(store.stats().blocks, 1);
 }
 
@@ -458,7 +460,7 @@ fn oldest_blocks_go_by_bytes() {
         put(&mut writer, i, i.cast_unsigned(), 0.5);
         writer.applied(at(i.cast_unsigned()));
         store.flush().unwrap();
-        store.retain();
+        store.retain().unwrap();
         assert!(store.stats().disk_bytes <= 2000);
     }
     assert!(store.stats().expired_blocks > 10);
@@ -601,5 +603,5 @@ fn clock_of_the_store_starts_with_its_first_block() {
         writer.applied(at(i.cast_unsigned()));
         store.flush().unwrap();
     }
-    assert_eq!(store.retain(), 0);
+    assert_eq!(store.retain().unwrap(), 0);
 }

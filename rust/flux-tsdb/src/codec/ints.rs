@@ -162,12 +162,11 @@ mod tests {
         };
         let noise: Vec<i64> = (0..500).map(|i| (i * i * i * 7919 + i * i) % 101).collect();
         assert_eq!(form(&noise), PLAIN);
-        let walk: Vec<i64> = (0..500_i64)
-            .scan(1 << 40, |at, i| {
-                *at += (i * 7919) % 17 - 8;
-                Some(*at)
-            })
-            .collect();
+        let climb = (0..500_i64).scan(1 << 40, |at, i| {
+            *at += (i * i * i * 7919 + i * i) % 17;
+            Some(*at)
+        });
+        let walk: Vec<i64> = climb.collect();
         assert_eq!(form(&walk), DELTA);
         let jitter: Vec<i64> = (0..500).map(|i| i * 1000 + (i * 7919) % 3).collect();
         assert_eq!(form(&jitter), DELTA_OF_DELTA);
