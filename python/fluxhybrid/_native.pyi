@@ -43,6 +43,21 @@ class Engine:
     def check(self, document: str) -> list[Problem]: ...
     def apply(self, document: str) -> int: ...
     def latest(self, tenant: int, device: str) -> _Record | None: ...
+    def telemetry(
+        self,
+        tenant: int,
+        device: str,
+        names: list[str],
+        from_ms: int,
+        to_ms: int,
+        step_ms: int | None,
+        aggregations: list[str],
+        fill: bool,
+        descending: bool,
+        limit: int,
+        after: str | None,
+    ) -> _Record: ...
+    def telemetry_names(self, tenant: int, device: str) -> list[str]: ...
     def status(self, tenant: int, devices: list[str]) -> dict[str, _Record]: ...
     def firings(
         self,

@@ -75,6 +75,35 @@ class EngineDouble:
     def metrics_text(self) -> str:
         return "# TYPE flux_rules_active gauge\nflux_rules_active 0\n"
 
+    def telemetry(
+        self,
+        tenant: int,
+        device_id: str,
+        from_ms: int,
+        to_ms: int,
+        *,
+        names: Sequence[str] = (),
+        step_ms: int | None = None,
+        aggregations: Sequence[str] = (),
+        fill: bool = False,
+        descending: bool = False,
+        limit: int = 10_000,
+        after: str | None = None,
+    ) -> dict[str, Any]:
+        """Samples of one value, a second apart; of buckets, each sample is one."""
+        begin = from_ms if after is None else int(after)
+        times = list(range(begin, to_ms, 1_000))
+        page, rest = times[:limit], times[limit:]
+        values = max(1, len(aggregations))
+        return {
+            "series": [{"name": "t", "points": [[ms, *[1.5] * values] for ms in page]}],
+            "next": str(rest[0]) if rest else None,
+            "damaged_chunks": 0,
+        }
+
+    def telemetry_names(self, tenant: int, device_id: str) -> list[str]:
+        return ["t"]
+
     # ---- plugins
 
     def plugins(self) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from fluxhybrid.config.problems import Origin
 from fluxhybrid.config.rules import RulesConfig
 from fluxhybrid.config.server import ServerConfig
 from fluxhybrid.config.site import SiteConfig
+from fluxhybrid.config.telemetry import TelemetryConfig
 from fluxhybrid.config.webhook import WebhookConfig
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "RulesConfig",
     "ServerConfig",
     "SiteConfig",
+    "TelemetryConfig",
     "WebhookConfig",
     "database_url_for_display",
     "find_file",

@@ -22,6 +22,7 @@ from fluxhybrid.config.rules import RulesConfig
 from fluxhybrid.config.section import Section, contradiction
 from fluxhybrid.config.server import ServerConfig
 from fluxhybrid.config.site import SiteConfig
+from fluxhybrid.config.telemetry import TelemetryConfig
 from fluxhybrid.config.webhook import WebhookConfig
 
 __all__ = ["Config"]
@@ -49,6 +50,7 @@ class Config(Section):
     logging: LoggingConfig = LoggingConfig()
     engine: EngineConfig = EngineConfig()
     rules: RulesConfig = RulesConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
     webhook: WebhookConfig = WebhookConfig()
     site: SiteConfig = SiteConfig()
 

@@ -165,6 +165,66 @@ class Engine:
         """
         return self._native.latest(tenant, device_id)
 
+    def telemetry(
+        self,
+        tenant: int,
+        device_id: str,
+        from_ms: int,
+        to_ms: int,
+        *,
+        names: Sequence[str] = (),
+        step_ms: int | None = None,
+        aggregations: Sequence[str] = (),
+        fill: bool = False,
+        descending: bool = False,
+        limit: int = 10_000,
+        after: str | None = None,
+    ) -> Record:
+        """A device's history: samples or, with ``step_ms``, buckets of them.
+
+        Args:
+            tenant: whose.
+            device_id: the device's key or id.
+            from_ms: from this time on, milliseconds since 1970.
+            to_ms: before this time.
+            names: values of these names; all of them when there are none.
+            step_ms: length of a bucket; they begin at multiples of it.
+            aggregations: of each bucket: ``min``, ``max``, ``avg`` (the default), ``sum``,
+                ``count``, ``first``, ``last``.
+            fill: tell of buckets without samples too.
+            descending: newest first; of samples only.
+            limit: samples or buckets altogether.
+            after: where an earlier answer to the same question ended.
+
+        Returns:
+            ``{"series": [{"name", "points": [[ms, value, ...], ...]}], "next", ...}``.
+
+        Raises:
+            NotFound: there is no such device.
+            Invalid: the question is none.
+        """
+        return self._native.telemetry(
+            tenant,
+            device_id,
+            list(names),
+            from_ms,
+            to_ms,
+            step_ms,
+            list(aggregations),
+            fill,
+            descending,
+            limit,
+            after,
+        )
+
+    def telemetry_names(self, tenant: int, device_id: str) -> list[str]:
+        """The names of the values a device has a history of.
+
+        Raises:
+            NotFound: there is no such device.
+        """
+        return self._native.telemetry_names(tenant, device_id)
+
     def status(self, tenant: int, device_ids: Sequence[str]) -> dict[str, Record]:
         """By device: whether it is connected, and when it last was."""
         return self._native.status(tenant, list(device_ids))

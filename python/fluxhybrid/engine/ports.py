@@ -93,6 +93,35 @@ class EnginePort(Protocol):
         """The last values of a device: ``{"device_id", "ts", "values", ...}``."""
         ...
 
+    def telemetry(
+        self,
+        tenant: int,
+        device_id: str,
+        from_ms: int,
+        to_ms: int,
+        *,
+        names: Sequence[str] = (),
+        step_ms: int | None = None,
+        aggregations: Sequence[str] = (),
+        fill: bool = False,
+        descending: bool = False,
+        limit: int = 10_000,
+        after: str | None = None,
+    ) -> Record:
+        """A device's history: samples or, with ``step_ms``, buckets of them. Slow.
+
+        ``{"series": [{"name", "points": [[ms, value, ...], ...]}], "next", "damaged_chunks"}``.
+
+        Raises:
+            NotFound: there is no such device.
+            Invalid: the question is none.
+        """
+        ...
+
+    def telemetry_names(self, tenant: int, device_id: str) -> list[str]:
+        """The names of the values a device has a history of."""
+        ...
+
     def status(self, tenant: int, device_ids: Sequence[str]) -> dict[str, Record]:
         """By device: ``{"status": "online" | "offline", "last_online": ms | None}``."""
         ...

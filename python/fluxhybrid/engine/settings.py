@@ -20,7 +20,7 @@ BUNDLED_PLUGINS: Final = Path(__file__).parents[1] / "plugins" / "ready"
 
 def engine_settings(config: Config) -> dict[str, Any]:
     """Everything the engine is told at start; durations in the unit at the end of the name."""
-    mqtt, plane = config.mqtt, config.engine
+    mqtt, plane, telemetry = config.mqtt, config.engine, config.telemetry
     return {
         "data_dir": str(config.data_dir.absolute()),
         "mqtt": {
@@ -56,6 +56,15 @@ def engine_settings(config: Config) -> dict[str, Any]:
             "dir": str(config.plugins.dir.absolute()),
             "bundled_dir": str(BUNDLED_PLUGINS),
             "limits": plugin_limits(config.plugins),
+        },
+        "telemetry": {
+            "head_bytes_max": telemetry.head_bytes_max,
+            "flush_interval_ms": _ms(telemetry.flush_interval),
+            "series_len_max": telemetry.series_len_max,
+            "series_per_device_max": telemetry.series_per_device_max,
+            "retention_bytes_max": telemetry.retention_bytes_max,
+            "retention_age_ms": _ms(telemetry.retention_age),
+            "points_max": telemetry.points_max,
         },
     }
 

@@ -9,7 +9,18 @@ from pydantic import Field
 
 from fluxhybrid.engine.notation import Output, Told
 
-__all__ = ["EVENT_KINDS", "EventKind", "Firing", "FiringList", "Latest"]
+__all__ = [
+    "EVENT_KINDS",
+    "Aggregation",
+    "EventKind",
+    "Firing",
+    "FiringList",
+    "HistoryOut",
+    "Latest",
+    "Series",
+]
+
+Aggregation = Literal["min", "max", "avg", "sum", "count", "first", "last"]
 
 EventKind = Literal[
     "telemetry", "firing", "alarm", "command", "device_status", "rule_log", "refused"
@@ -49,3 +60,28 @@ class FiringList(Output):
 
     items: list[Firing]
     next_cursor: str | None
+
+
+class Series(Output):
+    """What one value was."""
+
+    name: str
+    points: list[list[Any]] = Field(
+        description="`[ms, value]` each, or `[ms, ...]` with the aggregations in the order asked."
+    )
+
+
+class HistoryOut(Output):
+    """What a device's values were."""
+
+    device_id: str = Field(description="Key of the device.")
+    id: UUID = Field(description="Id of the device.")
+    from_ms: int
+    to_ms: int
+    step_ms: int | None = Field(description="Length of a bucket; none: samples as they are.")
+    agg: list[Aggregation]
+    series: list[Series]
+    next_cursor: str | None = Field(description="Where the answer goes on, if it does.")
+    damaged_chunks: int = Field(
+        description="Parts that could not be read: their samples are missing, none is wrong."
+    )

@@ -17,6 +17,24 @@ class History(Protocol):
         """The last values of a device."""
         ...
 
+    def telemetry(
+        self,
+        tenant: int,
+        device_id: str,
+        from_ms: int,
+        to_ms: int,
+        *,
+        names: Sequence[str] = (),
+        step_ms: int | None = None,
+        aggregations: Sequence[str] = (),
+        fill: bool = False,
+        descending: bool = False,
+        limit: int = 10_000,
+        after: str | None = None,
+    ) -> dict[str, Any]:
+        """A device's samples, or buckets of them."""
+        ...
+
     def firings(
         self,
         tenant: int,

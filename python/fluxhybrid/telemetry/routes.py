@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, WebSocket
+from starlette.responses import StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
 from fluxhybrid.accounts.routes import SignedIn, address_of
 from fluxhybrid.configuration.paging import LIMIT_DEFAULT, EntryCursor, Limit
 from fluxhybrid.configuration.parameters import PREFIX, Reference
 from fluxhybrid.engine.notation import Key
-from fluxhybrid.telemetry.model import EventKind, Firing, FiringList, Latest
+from fluxhybrid.telemetry.history import LIMIT_DEFAULT as POINTS_DEFAULT
+from fluxhybrid.telemetry.history import LIMIT_MAX as POINTS_MAX
+from fluxhybrid.telemetry.history import Question
+from fluxhybrid.telemetry.model import (
+    Aggregation,
+    EventKind,
+    Firing,
+    FiringList,
+    HistoryOut,
+    Latest,
+)
 from fluxhybrid.telemetry.service import Telemetry
 from fluxhybrid.telemetry.stream import Watcher, Watchers
 
@@ -39,6 +50,67 @@ _Telemetry = Annotated[Telemetry, Depends(_telemetry)]
 async def get_latest(telemetry: _Telemetry, session: SignedIn, device: Reference) -> Latest:
     """Show a device's last values."""
     return Latest(**await telemetry.latest(session.tenant_id, device))
+
+
+@router.get(
+    "/devices/{device}/telemetry",
+    response_model=HistoryOut,
+    responses={200: {"content": {"text/csv": {}}, "description": "A page, or all of it as CSV."}},
+)
+async def get_telemetry(
+    telemetry: _Telemetry,
+    session: SignedIn,
+    request: Request,
+    device: Reference,
+    from_: Annotated[
+        str | None,
+        Query(
+            alias="from",
+            max_length=40,
+            description="Milliseconds since 1970, or RFC 3339; an hour before `to` if left out.",
+        ),
+    ] = None,
+    to: Annotated[
+        str | None, Query(max_length=40, description="Up to here, exclusive; now if left out.")
+    ] = None,
+    step: Annotated[
+        str | None,
+        Query(max_length=20, description="Length of a bucket: milliseconds, or such as `5m`."),
+    ] = None,
+    agg: Annotated[
+        list[Aggregation] | None,
+        Query(max_length=7, description="What is told of each bucket; `avg` if left out."),
+    ] = None,
+    name: Annotated[
+        list[str] | None, Query(max_length=100, description="Values of these names only.")
+    ] = None,
+    fill: Annotated[bool, Query(description="Tell of empty buckets too.")] = False,
+    order: Annotated[Literal["asc", "desc"], Query(description="Of samples.")] = "asc",
+    limit: Annotated[int, Query(ge=1, le=POINTS_MAX)] = POINTS_DEFAULT,
+    cursor: Annotated[EntryCursor | None, Query()] = None,
+) -> HistoryOut | StreamingResponse:
+    """Show what a device's values were: samples, or buckets of them.
+
+    With `Accept: text/csv` all of it comes as CSV, whatever the limit.
+    """
+    found = await telemetry.device(session.tenant_id, device)
+    question = Question.of(
+        from_text=from_,
+        to_text=to,
+        step_text=step,
+        agg=list(agg or ()),
+        names=list(name or ()),
+        fill=fill,
+        descending=order == "desc",
+        limit=limit,
+        after=cursor,
+    )
+    if "text/csv" in request.headers.get("accept", ""):
+        headers = {"Content-Disposition": f'attachment; filename="{found.id}.csv"'}
+        return StreamingResponse(
+            telemetry.export(found, question), media_type="text/csv", headers=headers
+        )
+    return HistoryOut(**await telemetry.history(found, question))
 
 
 @router.get("/firings")

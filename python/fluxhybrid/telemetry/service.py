@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 from fluxhybrid.configuration.paging import cut
 from fluxhybrid.configuration.references import find
 from fluxhybrid.configuration.service import Configuration
+from fluxhybrid.storage.records import Device
+from fluxhybrid.telemetry.history import Question, answer, as_csv
 from fluxhybrid.telemetry.ports import History
 
 __all__ = ["Telemetry"]
@@ -36,6 +39,27 @@ class Telemetry:
             device = await find(transaction.devices, "device", tenant_id, reference)
         found = self._history.latest(tenant_id, device.key) or {"ts": None, "values": {}}
         return {**found, "device_id": device.key, "id": device.id}
+
+    async def device(self, tenant_id: int, reference: str) -> Device:
+        """The device with this id or key.
+
+        Raises:
+            NotFound: there is none.
+        """
+        async with self._configuration.read() as transaction:
+            return await find(transaction.devices, "device", tenant_id, reference)
+
+    async def history(self, device: Device, question: Question) -> dict[str, Any]:
+        """A page of what a device's values were.
+
+        Raises:
+            Invalid: the question is none.
+        """
+        return await asyncio.to_thread(answer, self._history, device, question)
+
+    def export(self, device: Device, question: Question) -> AsyncIterator[str]:
+        """All of it, as CSV."""
+        return as_csv(self._history, device, question)
 
     async def firings(
         self,

@@ -40,7 +40,7 @@ impl Clockwork {
         let thread = std::thread::Builder::new()
             .name("mqtt-clock".to_owned())
             .spawn(run)
-            .map_err(|error| EngineError::Settings(format!("no thread can be had: {error}")))?;
+            .map_err(EngineError::thread)?;
         Ok(Self { thread: Mutex::new(Some((stop, thread))) })
     }
 

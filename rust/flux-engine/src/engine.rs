@@ -13,6 +13,7 @@ use flux_pipeline::ports::Delivery;
 use flux_pipeline::{Ingest, LiveTap, Pipeline, PipelineHealth, PipelineParts};
 use flux_registry::{Applied, ApplyError, ConfigurationFile, Delta, Document, Registry};
 use flux_types::{Generation, Instants, Message, Problem, Qos, SourceId, TenantId, Topic};
+use flux_tsdb::{Store, Upkeep};
 use flux_wasm::Plugins;
 use parking_lot::{Mutex, RwLock};
 
@@ -47,6 +48,9 @@ pub(crate) struct Running {
     pub(crate) broker: Arc<Broker>,
     pub(crate) server: Mutex<Option<Server>>,
     pub(crate) plugins: Plugins,
+    pub(crate) series: Store,
+    /// Flushes, merges and retires blocks as long as it is there.
+    upkeep: Mutex<Option<Upkeep>>,
     access: Arc<RegistryAccess>,
     publisher: Arc<Publisher>,
     clock: Instants,
@@ -140,6 +144,12 @@ impl Engine {
         let delivery: Arc<dyn Delivery> = Arc::new(MqttDelivery(Arc::clone(broker.router())));
         let plugins = Plugins::open(self.settings.plugin_options())?;
         crate::plugins::want(&plugins, self.registry.snapshot().plugin_uses());
+        let series = Store::open({
+            let mut options = self.settings.store_options();
+            options.log_oldest = log.oldest();
+            options
+        })?;
+        let upkeep = Upkeep::start(&series).map_err(EngineError::thread)?;
         let workers = if listeners.is_some() { mqtt.workers } else { 0 };
         let parts = PipelineParts {
             log: log.clone(),
@@ -149,6 +159,7 @@ impl Engine {
             ingests: workers + 1,
             rule_limits: self.settings.rules.limits(),
             plugins: plugins.clone(),
+            series: Some(series.clone()),
         };
         let (pipeline, mut ingests) = Pipeline::start(self.settings.pipeline(), parts)?;
         let pipeline = Arc::new(pipeline);
@@ -162,6 +173,8 @@ impl Engine {
             broker,
             server: Mutex::default(),
             plugins,
+            series,
+            upkeep: Mutex::new(Some(upkeep)),
             access,
             publisher,
             clock,
@@ -378,6 +391,11 @@ impl Running {
         }
         self.clockwork.stop();
         clean &= self.pipeline.stop();
+        drop(self.upkeep.lock().take());
+        if let Err(error) = self.series.close() {
+            tracing::error!(%error, "samples were not flushed; the log has them");
+            clean = false;
+        }
         self.subscriptions.lock().clear();
         if let Err(error) = self.log.close() {
             tracing::error!(%error, "the log was not closed in order");

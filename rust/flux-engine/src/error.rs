@@ -5,6 +5,7 @@ use flux_log::LogError;
 use flux_net::NetError;
 use flux_pipeline::{AlarmError, CommandError, PipelineError, Refusal};
 use flux_registry::{ApplyError, FileError};
+use flux_tsdb::TsdbError;
 use flux_wasm::PluginError;
 use flux_types::{AlarmId, Coded, ErrorKind, Problem};
 
@@ -27,6 +28,9 @@ pub enum EngineError {
     /// The configuration's file cannot be read or written.
     #[error("the configuration's file failed")]
     File(#[from] FileError),
+    /// The operating system has no thread for us.
+    #[error("no thread can be had")]
+    Thread(#[source] std::io::Error),
     /// A setting is not what it has to be.
     #[error("the engine's settings are wrong: {0}")]
     Settings(String),
@@ -42,6 +46,9 @@ pub enum EngineError {
     /// A plugin cannot be loaded, called or found.
     #[error("{0}")]
     Plugin(#[from] PluginError),
+    /// The time-series store did not open or answer.
+    #[error("{0}")]
+    Series(#[from] TsdbError),
     /// Nobody else can listen to what happens.
     #[error("the live events cannot be listened to")]
     Tap(#[from] BusError),
@@ -62,6 +69,10 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    pub(crate) fn thread(source: std::io::Error) -> Self {
+        Self::Thread(source)
+    }
+
     /// Everything that is wrong, each with its place, where that is known.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
@@ -99,6 +110,7 @@ impl Coded for EngineError {
             Self::Net(error) => error.code(),
             Self::Apply(error) => error.code(),
             Self::File(error) => error.code(),
+            Self::Thread(_) => "engine.thread",
             Self::Settings(_) => "engine.settings",
             Self::Alarm(AlarmError::NotActive(AlarmId(_))) => "alarm.not_active",
             Self::Alarm(_) => "alarm.not_recorded",
@@ -108,6 +120,7 @@ impl Coded for EngineError {
             Self::Command(_) => "command.not_recorded",
             Self::Publish(error) => error.code(),
             Self::Plugin(error) => error.code(),
+            Self::Series(error) => error.code(),
             Self::Tap(error) => error.code(),
             Self::Invalid(_) => "engine.invalid",
             Self::NotFound { .. } => "engine.not_found",
@@ -129,8 +142,11 @@ impl Coded for EngineError {
             }
             Self::Publish(error) => error.kind(),
             Self::Plugin(error) => error.kind(),
+            Self::Series(error) => error.kind(),
             Self::Tap(error) => error.kind(),
-            Self::Alarm(_) | Self::Command(_) | Self::Stopped => ErrorKind::Unavailable,
+            Self::Alarm(_) | Self::Command(_) | Self::Stopped | Self::Thread(_) => {
+                ErrorKind::Unavailable
+            }
         }
     }
 }

@@ -57,7 +57,7 @@ impl Keeper {
             let spawned = std::thread::Builder::new()
                 .name("configuration".to_owned())
                 .spawn(move || shared.run())
-                .map_err(|error| EngineError::Settings(format!("no thread can be had: {error}")))?;
+                .map_err(EngineError::thread)?;
             *thread = Some(spawned);
         }
         self.shared.changed.notify_one();

@@ -29,6 +29,7 @@ mod publisher;
 mod records;
 mod scripts;
 mod settings;
+mod telemetry;
 
 pub use engine::{Engine, Health};
 pub use error::EngineError;
@@ -36,5 +37,6 @@ pub use people::Paging;
 pub use records::live_event;
 pub use settings::{
     DataPlaneSettings, DurabilityWord, EngineSettings, EventbusSettings, MqttSettings, PluginSettings,
-    RuleSettings,
+    RuleSettings, TelemetrySettings,
 };
+pub use telemetry::TelemetryQuery;

@@ -65,6 +65,7 @@ impl Engine {
         mqtt(&mut page, &running);
         network(&mut page, &running);
         plugins(&mut page, &running);
+        series(&mut page, &running);
         Ok(page.0)
     }
 
@@ -241,6 +242,20 @@ fn network(page: &mut Page, running: &Running) {
     let closed = CloseReason::ALL.map(|reason| (reason.as_str().to_owned(), values.closed(reason)));
     let help = ("flux_net_closed_total", "counter", "Connections closed.");
     page.labelled(help, "reason", closed);
+}
+
+fn series(page: &mut Page, running: &Running) {
+    let stats = running.series.stats();
+    page.counter("flux_telemetry_points_total", "Points kept.", stats.points);
+    let help = "Points older than one their series has.";
+    page.counter("flux_telemetry_late_points_total", help, stats.late_points);
+    let refused = running.pipeline.counters().read().points_refused;
+    page.counter("flux_telemetry_points_refused_total", "Values not kept.", refused);
+    page.gauge("flux_telemetry_series", "Series there are.", stats.series);
+    page.gauge("flux_telemetry_head_bytes", "Memory of points not in a block.", stats.head_bytes);
+    page.gauge("flux_telemetry_disk_bytes", "Bytes of all blocks.", stats.disk_bytes);
+    page.gauge("flux_telemetry_blocks", "Blocks.", stats.blocks);
+    page.gauge("flux_telemetry_damaged_blocks", "Blocks set aside.", stats.damaged_blocks);
 }
 
 /// By plugin: their ids are of letters, digits, `_` and `-`, so there is nothing to escape.

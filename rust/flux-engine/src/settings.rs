@@ -31,6 +31,9 @@ pub struct EngineSettings {
     /// Plugins and their limits.
     #[serde(default)]
     pub plugins: PluginSettings,
+    /// The time-series store.
+    #[serde(default)]
+    pub telemetry: TelemetrySettings,
 }
 
 impl EngineSettings {
@@ -44,7 +47,21 @@ impl EngineSettings {
             eventbus: EventbusSettings::default(),
             rules: RuleSettings::default(),
             plugins: PluginSettings::default(),
+            telemetry: TelemetrySettings::default(),
         }
+    }
+
+    pub(crate) fn store_options(&self) -> flux_tsdb::StoreOptions {
+        let telemetry = &self.telemetry;
+        let mut options = flux_tsdb::StoreOptions::new(self.data_dir.join("series"));
+        options.head_bytes_max = telemetry.head_bytes_max;
+        options.flush_interval = Duration::from_millis(telemetry.flush_interval_ms);
+        options.series_len_max = telemetry.series_len_max;
+        options.series_per_device_max = telemetry.series_per_device_max;
+        options.retention.bytes_max = telemetry.retention_bytes_max;
+        options.retention.age_max = telemetry.retention_age_ms.map(Duration::from_millis);
+        options.query.points_max = telemetry.points_max;
+        options
     }
 
     pub(crate) fn plugin_options(&self) -> flux_wasm::Options {
@@ -53,6 +70,40 @@ impl EngineSettings {
         options.directory.clone_from(dir);
         options.bundled.clone_from(bundled_dir);
         options.storing(self.data_dir.join("plugins"))
+    }
+}
+
+/// `[telemetry]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetrySettings {
+    /// Memory of samples not yet in a block, bytes.
+    pub head_bytes_max: usize,
+    /// How long samples wait in memory, ms: what is replayed after a crash.
+    pub flush_interval_ms: u64,
+    /// Series altogether.
+    pub series_len_max: usize,
+    /// Series of one device.
+    pub series_per_device_max: usize,
+    /// Disk the blocks may fill before the oldest go.
+    pub retention_bytes_max: u64,
+    /// Age at which blocks go, ms.
+    pub retention_age_ms: Option<u64>,
+    /// Points of one answer.
+    pub points_max: usize,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self {
+            head_bytes_max: 64 << 20,
+            flush_interval_ms: 300_000,
+            series_len_max: 250_000,
+            series_per_device_max: 1000,
+            retention_bytes_max: 16 << 30,
+            retention_age_ms: None,
+            points_max: 100_000,
+        }
     }
 }
 
@@ -278,8 +329,8 @@ impl EngineSettings {
             ..Retention::default()
         };
         options.repair = plane.repair;
-        let views = flux_log::View::pinning(flux_pipeline::VIEWS_NAME, VIEWS_BEHIND_BYTES_MAX);
-        options.views = vec![views];
+        let pinning = |name| flux_log::View::pinning(name, VIEWS_BEHIND_BYTES_MAX);
+        options.views = [flux_pipeline::VIEWS_NAME, flux_pipeline::SERIES_NAME].map(pinning).into();
         options
     }
 

@@ -47,6 +47,8 @@ counters! {
     transform_failures,
     /// Values for which their device had no room.
     values_refused,
+    /// Values that the time-series store did not take.
+    points_refused,
     /// Effects that a plugin asked for and was not granted, or that cannot be.
     plugin_effects_refused,
     /// Plugins passed over in a chain because a call failed.

@@ -36,5 +36,5 @@ pub use live::{Live, LiveEvent, LiveTap};
 pub use outbox::{AlarmDesk, AlarmError, CommandError, WebhookDesk};
 pub use pipeline::{Pipeline, PipelineHealth, PipelineParts};
 pub use recorder::{RecordError, Recorder};
-pub use recovery::SNAPSHOT_NAME as VIEWS_NAME;
+pub use recovery::{SERIES_NAME, SNAPSHOT_NAME as VIEWS_NAME};
 pub use settings::PipelineSettings;

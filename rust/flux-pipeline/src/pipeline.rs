@@ -45,6 +45,8 @@ pub struct PipelineParts {
     pub rule_limits: flux_rules::Limits,
     /// The plugins that decode and look at messages.
     pub plugins: flux_wasm::Plugins,
+    /// Where samples are kept; `None`: nowhere.
+    pub series: Option<flux_tsdb::Store>,
 }
 
 /// A running pipeline.
@@ -67,6 +69,7 @@ pub struct Pipeline {
     outbox_bell: Doorbell,
     threads: Mutex<Threads>,
     snapshotter: Arc<Snapshotter>,
+    series: Option<flux_tsdb::Store>,
     recovered_records: u64,
     _subscriptions: Vec<Subscription>,
 }
@@ -116,6 +119,7 @@ impl Pipeline {
             latest: Arc::clone(&views.latest),
             plugins: parts.plugins,
             plugin_states: Arc::clone(&views.plugin_states),
+            series: parts.series.clone(),
             live: live.clone(),
             counters: Arc::clone(&counters),
             clock,
@@ -141,7 +145,9 @@ impl Pipeline {
         let states = PluginStates::new(settings.views.plugin_states_bytes_max);
         let reviewing = DeciderPorts { plugin_states: Arc::new(states), ..decider_ports.clone() };
         let mut reviewer = decider(reviewing);
-        let recovered = recover(&log, &views, &counters, &mut reviewer, settings.shards)?;
+        let durable = parts.series.as_ref().map(flux_tsdb::Store::durable_position);
+        let recovered =
+            recover(&log, &views, &counters, &mut reviewer, settings.shards, durable)?;
 
         let outbox_bell = Doorbell::new();
         let (inputs, outbox_in) = channel(settings.outbox_len_max, outbox_bell.clone())
@@ -175,6 +181,7 @@ impl Pipeline {
             Arc::clone(&progress),
             outbox.clone(),
             Arc::clone(&counters),
+            parts.series.clone(),
             &settings,
         ));
         let outbox_stopping = Arc::new(AtomicBool::new(false));
@@ -208,10 +215,13 @@ impl Pipeline {
             outbox_bell,
             threads: Mutex::default(),
             snapshotter,
+            series: parts.series,
             recovered_records: recovered.records,
             _subscriptions: Vec::new(),
         };
         let rings = pipeline.start_shards(&recovered, parts.ingests, &publications, || decider(decider_ports.clone()))?;
+        // their writers are there now: what it has reviewed is theirs
+        reviewer.retire();
         pipeline.wake_on_commit(&log);
         let open_alarms = recovered.alarms;
         let outbox = spawn("outbox", move || outbox_thread.run(open_alarms))?;
@@ -307,6 +317,7 @@ impl Pipeline {
         }
         for identity in &changes.removed {
             if let Identity::Device(device) = *identity {
+                self.forget_history(device);
                 self.views.latest.forget(device);
                 self.views.presence.lock().forget(device);
             }
@@ -320,6 +331,23 @@ impl Pipeline {
             }
         }
         problems
+    }
+
+    /// Deletes what a device has told; what it told and was not decided yet finds no device.
+    fn forget_history(&self, device: DeviceId) {
+        let (Some(series), Some(known)) = (&self.series, self.views.latest.device(device)) else {
+            return;
+        };
+        let up_to = self.recorder.log().committed();
+        if let Err(error) = series.delete_device(known.tenant, device, up_to) {
+            tracing::error!(%device, %error, "a removed device's history was not deleted");
+        }
+    }
+
+    /// The time-series store.
+    #[must_use]
+    pub fn series(&self) -> Option<&flux_tsdb::Store> {
+        self.series.as_ref()
     }
 
     /// A device's connection was accepted.

@@ -23,6 +23,10 @@ use crate::views::{Snapshot, Views};
 /// The name of the views' snapshot in the log.
 pub const SNAPSHOT_NAME: &str = "views";
 
+/// The name of the time-series store among the log's views: its snapshots are empty, and say how
+/// far it has come.
+pub const SERIES_NAME: &str = "series";
+
 /// What recovery found still to be done.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
@@ -48,9 +52,13 @@ struct Replay<'a> {
     fired: Vec<FiringId>,
     end: Position,
     records: u64,
+    /// What the views' snapshot holds already.
+    restored: Position,
 }
 
 /// Fills the views.
+///
+/// `series`: up to where the time-series store needs nothing told again.
 ///
 /// # Errors
 /// The log or the snapshot cannot be read.
@@ -60,6 +68,7 @@ pub(crate) fn recover(
     counters: &Counters,
     decider: &mut Decider,
     shards: usize,
+    series: Option<Position>,
 ) -> Result<Recovered, PipelineError> {
     let mut replay = Replay {
         views,
@@ -70,8 +79,9 @@ pub(crate) fn recover(
         fired: Vec::new(),
         end: Position::START,
         records: 0,
+        restored: Position::START,
     };
-    let mut reader = match log.load_snapshot(SNAPSHOT_NAME)? {
+    let restored = match log.load_snapshot(SNAPSHOT_NAME)? {
         Some(saved) => {
             if saved.fell_back {
                 tracing::warn!("the newest snapshot is damaged; going on from the one before");
@@ -84,10 +94,14 @@ pub(crate) fn recover(
                 replay.decider.plugin_states().set(tenant, &source, &plugin, state);
             }
             replay.end = saved.position;
-            log.reader_after(saved.position)
+            saved.position
         }
-        None => log.reader(log.oldest().unwrap_or(Position::START)),
+        None => Position::START,
     };
+    replay.restored = restored;
+    let from = series.map_or(restored, |series| series.min(restored));
+    let oldest = log.oldest().unwrap_or(Position::START);
+    let mut reader = if from < oldest { log.reader(oldest) } else { log.reader_after(from) };
     loop {
         match reader.next_batch() {
             Ok(Some(batch)) => replay.batch(&batch),
@@ -106,11 +120,24 @@ impl Replay<'_> {
     fn batch(&mut self, batch: &Batch) {
         for record in batch {
             self.records += 1;
+            if record.position <= self.restored {
+                self.review(batch, &record);
+                continue;
+            }
             self.end = record.position;
             if let Err(error) = self.record(batch, &record) {
                 count(&self.counters.records_unreadable);
                 tracing::error!(position = %record.position, %error, "a record was passed over");
             }
+        }
+    }
+
+    /// A record that the views know and the time-series store does not.
+    fn review(&mut self, batch: &Batch, record: &Record<'_>) {
+        if RecordKind::from_number(record.kind) == Some(RecordKind::Message)
+            && let Ok(decoded) = DecodedMessage::read(batch, record)
+        {
+            self.decider.review(record.position, &decoded.message);
         }
     }
 

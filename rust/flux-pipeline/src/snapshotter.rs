@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flux_log::{Log, LogError};
+use flux_tsdb::Store;
 use flux_types::Position;
 use parking_lot::{Condvar, Mutex};
 
@@ -13,7 +14,7 @@ use crate::ingest::Progress;
 use crate::journal::Cursor;
 use crate::outbox::OutboxHandle;
 use crate::recorder::Recorder;
-use crate::recovery::SNAPSHOT_NAME;
+use crate::recovery::{SERIES_NAME, SNAPSHOT_NAME};
 use crate::settings::PipelineSettings;
 use crate::views::{Snapshot, Views};
 
@@ -24,6 +25,7 @@ pub(crate) struct Snapshotter {
     progress: Arc<Progress>,
     outbox: OutboxHandle,
     counters: Arc<Counters>,
+    series: Option<Store>,
     interval: Duration,
     records: u64,
     barrier_timeout: Duration,
@@ -54,6 +56,7 @@ impl Snapshotter {
         progress: Arc<Progress>,
         outbox: OutboxHandle,
         counters: Arc<Counters>,
+        series: Option<Store>,
         settings: &PipelineSettings,
     ) -> Self {
         Self {
@@ -63,6 +66,7 @@ impl Snapshotter {
             progress,
             outbox,
             counters,
+            series,
             interval: settings.snapshot_interval,
             records: settings.snapshot_records,
             barrier_timeout: settings.stop_timeout,
@@ -79,7 +83,9 @@ impl Snapshotter {
 
     pub(crate) fn run(&self) {
         let mut last = (Instant::now(), Position::START);
+        let mut let_go = Position::START;
         loop {
+            self.let_go(&mut let_go);
             let stop = {
                 let mut state = self.state.lock();
                 if state.stop.is_none() {
@@ -105,6 +111,19 @@ impl Snapshotter {
                     self.write(cursors, &mut last.1);
                 }
             }
+        }
+    }
+
+    /// Tells the log up to where the time-series store needs nothing told again.
+    fn let_go(&self, last: &mut Position) {
+        let Some(series) = &self.series else { return };
+        let durable = series.durable_position();
+        if durable <= *last {
+            return;
+        }
+        match self.log.save_snapshot(SERIES_NAME, durable, &[]) {
+            Ok(()) | Err(LogError::SnapshotBehind { .. }) => *last = durable,
+            Err(error) => tracing::error!(error = ?error, "the log was not told what is kept"),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
 use flux_bus::WakeFd;
-use flux_engine::{EngineError, EngineSettings, Paging};
+use flux_engine::{EngineError, EngineSettings, Paging, TelemetryQuery};
 use flux_types::{Qos, TenantId};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyOSError;
@@ -165,6 +165,48 @@ impl Engine {
         device: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.ask_json(py, |engine| engine.latest(TenantId(tenant), device))
+    }
+
+    /// A device's history: samples, or buckets of them.
+    #[allow(clippy::too_many_arguments)] // a question has many parts
+    #[pyo3(signature = (tenant, device, names, from_ms, to_ms, step_ms, aggregations, fill, descending, limit, after))]
+    fn telemetry<'py>(
+        &self,
+        py: Python<'py>,
+        tenant: u32,
+        device: &str,
+        names: Vec<String>,
+        from_ms: i64,
+        to_ms: i64,
+        step_ms: Option<i64>,
+        aggregations: Vec<String>,
+        fill: bool,
+        descending: bool,
+        limit: usize,
+        after: Option<String>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let query = TelemetryQuery {
+            names,
+            from_ms,
+            to_ms,
+            step_ms,
+            aggregations,
+            fill,
+            descending,
+            limit,
+            after,
+        };
+        self.ask_json(py, |engine| engine.telemetry(TenantId(tenant), device, &query))
+    }
+
+    /// The names of the values a device has a history of.
+    fn telemetry_names<'py>(
+        &self,
+        py: Python<'py>,
+        tenant: u32,
+        device: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.ask_json(py, |engine| engine.telemetry_names(TenantId(tenant), device))
     }
 
     /// By device: whether it is connected.

@@ -10,11 +10,13 @@ use std::sync::atomic::AtomicUsize;
 use flux_registry::{Resolved, Snapshot, TopicKind, Unmatched};
 use flux_rules::{Decision, Input, Limits, Origin, RuleSet};
 use flux_types::{FiringId, Instants, Message, Position, Problem, RuleId, Telemetry, hex};
+use flux_tsdb::Store;
 use flux_wasm::Plugins;
 
 use super::chained::Chained;
 use super::decoders::{Aside, Decoders, Surroundings};
 use super::draft::Decided;
+use super::history::History;
 use super::judge::{Judge, Subject};
 use super::plugins::principal;
 use crate::counters::{Counters, count, count_many};
@@ -28,6 +30,8 @@ pub(crate) struct DeciderPorts {
     pub(crate) latest: Arc<Latest>,
     pub(crate) plugins: Plugins,
     pub(crate) plugin_states: Arc<PluginStates>,
+    /// Where samples are kept; `None`: nowhere.
+    pub(crate) series: Option<Store>,
     pub(crate) live: Live,
     pub(crate) counters: Arc<Counters>,
     pub(crate) clock: Instants,
@@ -56,6 +60,7 @@ pub(crate) struct Decider {
     decoders: Decoders,
     samples: Vec<Telemetry>,
     aside: Aside,
+    history: Option<History>,
     /// What was decided and recorded before a crash for messages decided again now.
     fired: Fired,
     fired_end: Position,
@@ -72,6 +77,7 @@ pub(crate) fn decision(id: &FiringId) -> (RuleId, Position, u32) {
 impl Decider {
     pub(crate) fn new(ports: DeciderPorts, limits: &Limits, snapshot: Arc<Snapshot>) -> Self {
         let env = super::scripts::environment(&snapshot);
+        let history = ports.series.as_ref().map(History::new);
         let rules = || RuleSet::new(limits, flux_rules::BreakerLimits::default(), &env);
         Self {
             ports,
@@ -82,6 +88,7 @@ impl Decider {
             decoders: Decoders::default(),
             samples: Vec::new(),
             aside: Aside::default(),
+            history,
             fired: HashSet::new(),
             fired_end: Position::START,
         }
@@ -147,6 +154,20 @@ impl Decider {
     /// What plugins keep of sources.
     pub(crate) fn plugin_states(&self) -> &PluginStates {
         &self.ports.plugin_states
+    }
+
+    /// Every message up to there was decided on.
+    pub(crate) fn decided_up_to(&self, position: Position) {
+        if let Some(history) = &self.history {
+            history.decided_up_to(position);
+        }
+    }
+
+    /// Ends a decider whose place others take.
+    pub(crate) fn retire(self) {
+        if let Some(history) = self.history {
+            history.retire();
+        }
     }
 
     /// Gives back what was held for the batch.
@@ -242,6 +263,9 @@ impl Decider {
             let received_ns = message.received.wall_ns;
             let refused = self.ports.latest.apply(telemetry, position, received_ns);
             count_many(&counters.values_refused, refused);
+            if let Some(history) = &mut self.history {
+                history.keep(telemetry, position, counters);
+            }
             if self.ports.live.is_heard() {
                 let event = LiveEvent::Telemetry(Arc::new(telemetry.clone()));
                 self.ports.live.tell(message.tenant, event);

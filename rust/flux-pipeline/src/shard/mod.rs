@@ -8,6 +8,7 @@ mod chained;
 mod decide;
 mod decoders;
 mod draft;
+mod history;
 mod judge;
 mod plugins;
 mod scripts;
@@ -156,6 +157,7 @@ impl Shard {
         }
         self.conclude(true)?;
         self.ports.progress.set(self.index, self.up_to);
+        self.decider.decided_up_to(self.up_to);
         Ok(true)
     }
 

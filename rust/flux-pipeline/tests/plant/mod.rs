@@ -168,6 +168,8 @@ impl Plant {
             clock,
             ingests: 1,
             rule_limits: flux_rules::Limits::default(),
+            plugins: no_plugins(),
+            series: None,
         };
         match Pipeline::start(settings, parts) {
             Ok((pipeline, mut ingests)) => {
@@ -259,4 +261,8 @@ impl Random {
     pub(crate) fn us(&mut self, most: u64) -> Duration {
         Duration::from_micros(1 + self.below(most))
     }
+}
+
+fn no_plugins() -> flux_wasm::Plugins {
+    flux_wasm::Plugins::open(flux_wasm::Options::new(flux_wasm::Limits::default())).unwrap()
 }
