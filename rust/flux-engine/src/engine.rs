@@ -12,8 +12,8 @@ use flux_net::{Listeners, Server, ServerConfig};
 use flux_pipeline::ports::Delivery;
 use flux_pipeline::{Ingest, LiveTap, Pipeline, PipelineHealth, PipelineParts};
 use flux_registry::{Applied, ApplyError, ConfigurationFile, Delta, Document, Registry};
-use flux_types::{Generation, Instants, Message, Problem, Qos, SourceId, TenantId, Topic};
 use flux_tsdb::{Store, Upkeep};
+use flux_types::{Generation, Instants, Message, Problem, Qos, SourceId, TenantId, Topic};
 use flux_wasm::Plugins;
 use parking_lot::{Mutex, RwLock};
 

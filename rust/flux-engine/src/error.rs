@@ -6,8 +6,8 @@ use flux_net::NetError;
 use flux_pipeline::{AlarmError, CommandError, PipelineError, Refusal};
 use flux_registry::{ApplyError, FileError};
 use flux_tsdb::TsdbError;
-use flux_wasm::PluginError;
 use flux_types::{AlarmId, Coded, ErrorKind, Problem};
+use flux_wasm::PluginError;
 
 /// Everything the engine can answer instead.
 #[derive(Debug, thiserror::Error)]

@@ -36,7 +36,7 @@ pub use error::EngineError;
 pub use people::Paging;
 pub use records::live_event;
 pub use settings::{
-    DataPlaneSettings, DurabilityWord, EngineSettings, EventbusSettings, MqttSettings, PluginSettings,
-    RuleSettings, TelemetrySettings,
+    DataPlaneSettings, DurabilityWord, EngineSettings, EventbusSettings, MqttSettings,
+    PluginSettings, RuleSettings, TelemetrySettings,
 };
 pub use telemetry::TelemetryQuery;

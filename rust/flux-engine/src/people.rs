@@ -53,7 +53,11 @@ impl Engine {
             .ok_or_else(|| EngineError::NotFound { what: "device", id: device.to_owned() })
     }
 
-    pub(crate) fn device_id(&self, tenant: TenantId, device: &str) -> Result<DeviceId, EngineError> {
+    pub(crate) fn device_id(
+        &self,
+        tenant: TenantId,
+        device: &str,
+    ) -> Result<DeviceId, EngineError> {
         let key = self.device_key(tenant, device)?;
         let found = self.registry().current().device_by_key(tenant, &key).map(|found| found.id);
         found.ok_or_else(|| EngineError::NotFound { what: "device", id: device.to_owned() })

@@ -146,8 +146,7 @@ impl Pipeline {
         let reviewing = DeciderPorts { plugin_states: Arc::new(states), ..decider_ports.clone() };
         let mut reviewer = decider(reviewing);
         let durable = parts.series.as_ref().map(flux_tsdb::Store::durable_position);
-        let recovered =
-            recover(&log, &views, &counters, &mut reviewer, settings.shards, durable)?;
+        let recovered = recover(&log, &views, &counters, &mut reviewer, settings.shards, durable)?;
 
         let outbox_bell = Doorbell::new();
         let (inputs, outbox_in) = channel(settings.outbox_len_max, outbox_bell.clone())
@@ -219,7 +218,9 @@ impl Pipeline {
             recovered_records: recovered.records,
             _subscriptions: Vec::new(),
         };
-        let rings = pipeline.start_shards(&recovered, parts.ingests, &publications, || decider(decider_ports.clone()))?;
+        let rings = pipeline.start_shards(&recovered, parts.ingests, &publications, || {
+            decider(decider_ports.clone())
+        })?;
         // their writers are there now: what it has reviewed is theirs
         reviewer.retire();
         pipeline.wake_on_commit(&log);

@@ -16,8 +16,8 @@ use serde_json::Value as Json;
 use crate::convert::{shaped, to_json, to_payload, to_python};
 use crate::door::{Native, forks, guarded};
 use crate::events::EventStream;
-use crate::plugins::package;
 use crate::failure::{problems_to_python, raised, wrong_qos};
+use crate::plugins::package;
 
 type RustEngine = flux_engine::Engine;
 

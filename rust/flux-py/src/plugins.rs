@@ -118,9 +118,11 @@ impl PluginManager {
                         lease.call(function, &given.context(), input).map(Called::Raw)
                     }
                     Function::DecodeBatch => {
-                        let inputs: Vec<&[u8]> = Batch::read(input)
-                            .and_then(Iterator::collect)
-                            .map_err(|error| PluginError::Input { problem: error.to_string() })?;
+                        let inputs =
+                            Batch::read(input).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+                        let Ok(inputs) = inputs else {
+                            return Ok(Called::Malformed);
+                        };
                         let outcome = lease.decode_batch(&given.context(), &inputs, &mut sink);
                         Ok(Called::Read(outcome))
                     }
@@ -130,6 +132,11 @@ impl PluginManager {
                 }
             });
             match outcome.map_err(|error| raised(py, &error))? {
+                Called::Malformed => {
+                    let hint = "a u32 count, then each input as its u32 length and its bytes";
+                    let message = "the input is no batch";
+                    Err(invalid(py, "plugin.input", message, Some(hint)))
+                }
                 Called::Raw(bytes) => Ok(PyBytes::new(py, &bytes).into_any()),
                 Called::Read(outcome) => {
                     let state = sink.state().filter(|_| outcome.state_changed);
@@ -141,6 +148,8 @@ impl PluginManager {
 }
 
 enum Called {
+    /// The input of a batch is none.
+    Malformed,
     Raw(Vec<u8>),
     Read(flux_wasm::Outcome),
 }
@@ -203,7 +212,9 @@ impl Given {
                 "received_ns" => {
                     read.received_ns = value.extract().map_err(|_| wrong("a whole number"))?;
                 }
-                "settings" => read.settings = Settings::new(&to_json(&value, CONTEXT, "/settings")?),
+                "settings" => {
+                    read.settings = Settings::new(&to_json(&value, CONTEXT, "/settings")?)
+                }
                 "subject" => read.subject = to_json(&value, CONTEXT, "/subject")?.to_string(),
                 "request" => read.request = Some(bytes()?),
                 "state" => read.state = bytes()?,
@@ -239,7 +250,7 @@ fn said<'py>(
     batch: bool,
     state: Option<&[u8]>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let items = outcome.items.clone().filter_map(|index| sink.item(index));
+    let mut items = outcome.items.clone().filter_map(|index| sink.item(index));
     let answer = if batch {
         let list = PyList::empty(py);
         for item in items {
@@ -249,7 +260,7 @@ fn said<'py>(
         answer.set_item("items", list)?;
         answer
     } else {
-        match items.last() {
+        match items.next_back() {
             Some(item) => one(py, item)?,
             None => PyDict::new(py),
         }

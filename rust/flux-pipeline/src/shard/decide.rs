@@ -9,8 +9,8 @@ use std::sync::atomic::AtomicUsize;
 
 use flux_registry::{Resolved, Snapshot, TopicKind, Unmatched};
 use flux_rules::{Decision, Input, Limits, Origin, RuleSet};
-use flux_types::{FiringId, Instants, Message, Position, Problem, RuleId, Telemetry, hex};
 use flux_tsdb::Store;
+use flux_types::{FiringId, Instants, Message, Position, Problem, RuleId, Telemetry, hex};
 use flux_wasm::Plugins;
 
 use super::chained::Chained;
@@ -336,8 +336,7 @@ impl Decider {
         };
         let now = self.ports.clock.now();
         let Self { ports, snapshot, rules, chained, .. } = self;
-        let judge =
-            Judge { ports, snapshot, fired: &self.fired, fired_end: self.fired_end };
+        let judge = Judge { ports, snapshot, fired: &self.fired, fired_end: self.fired_end };
         let mut summary = rules.evaluate(&origin, &input, now.mono_ns, |decision| {
             let Decision { rule, evaluation, .. } = decision;
             judge.weigh(subject, rule.id, evaluation, out);

@@ -133,7 +133,9 @@ impl Snapshot {
                 .plugin_states
                 .to_vec()
                 .into_iter()
-                .map(|(tenant, plugin, source, state)| (tenant, plugin, source, hex::encode(&state)))
+                .map(|(tenant, plugin, source, state)| {
+                    (tenant, plugin, source, hex::encode(&state))
+                })
                 .collect(),
         }
     }

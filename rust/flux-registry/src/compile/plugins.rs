@@ -41,7 +41,12 @@ impl Candidate<'_> {
             if !GRANTS.contains(&grant.as_str()) {
                 let message = format!("`{grant}` cannot be granted to a plugin");
                 let pointer = place.at(format_args!("{field}/grants/{index}"));
-                self.wrong_hint(pointer, "plugin.grant", message, "it is one of command, publish, raise_alarm, clear_alarm and webhook");
+                self.wrong_hint(
+                    pointer,
+                    "plugin.grant",
+                    message,
+                    "it is one of command, publish, raise_alarm, clear_alarm and webhook",
+                );
                 known = false;
             }
         }
