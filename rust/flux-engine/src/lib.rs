@@ -20,6 +20,8 @@ mod clockwork;
 mod delivery;
 mod engine;
 mod error;
+mod gateway;
+mod intake;
 mod keeper;
 mod metrics;
 mod mqtt;
@@ -29,10 +31,11 @@ mod records;
 mod scripts;
 mod settings;
 
-pub use engine::{Engine, Health};
+pub use engine::{Engine, GatewayPlugins, Health};
 pub use error::EngineError;
 pub use people::Paging;
 pub use records::live_event;
 pub use settings::{
-    DataPlaneSettings, DurabilityWord, EngineSettings, EventbusSettings, MqttSettings, RuleSettings,
+    DataPlaneSettings, DevicesSettings, DurabilityWord, EngineSettings, EventbusSettings,
+    GatewaySettings, MqttSettings, RuleSettings,
 };

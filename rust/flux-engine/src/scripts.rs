@@ -40,6 +40,10 @@ impl ScriptCheck for Scripts {
         outcome.err().map(|error| error.to_problem()).into_iter().collect()
     }
 
+    fn check_link(&self, link: &serde_json::Value) -> Vec<Problem> {
+        flux_gateway::LinkSpec::from_json(link).err().unwrap_or_default()
+    }
+
     fn check_decode(&self, spec: &DecodeSpec) -> Vec<Problem> {
         Decoder::compile(spec).err().unwrap_or_default()
     }

@@ -54,6 +54,8 @@ counters! {
     idle_closed,
     /// Connections that ended amid a frame.
     frames_cut_off,
+    /// Connections refused, and datagrams dropped: their listener has as many sources as it may.
+    listener_full,
     /// Frames dropped: their source sends more than it may.
     rate_dropped,
     /// Datagrams dropped: the log is behind.

@@ -34,7 +34,7 @@ pub use identify::Stranger;
 pub use json_codec::JsonCodec;
 pub use lateness::{LATENESS_BUCKETS_MS, Lateness};
 pub use line::{Line, LineEvent, LinePorts, LineSettings, Request, What};
-pub use link::{Link, LinkError, LinkEvent, LinkPorts};
+pub use link::{Link, LinkError, LinkEvent, LinkPorts, count_stranger};
 pub use listener::{
     By, Encoding, HeadEntry, Identify, IdentifyEntry, ListenerEntry, ListenerSpec, Takeover,
     Transport, Where,

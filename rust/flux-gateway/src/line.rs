@@ -144,8 +144,6 @@ pub struct Line {
     in_flight: Vec<InFlight>,
     /// Nothing is sent before.
     quiet_until_ms: u64,
-    /// A command found no room and is to be told when there is.
-    owes_room: bool,
 }
 
 impl Line {
@@ -159,7 +157,6 @@ impl Line {
             polls: VecDeque::new(),
             in_flight: Vec::new(),
             quiet_until_ms: 0,
-            owes_room: false,
         }
     }
 
@@ -168,22 +165,15 @@ impl Line {
         self.settings = settings;
     }
 
-    /// Takes a command; false if too many wait.
-    pub fn command(&mut self, request: Request, counters: &Counters) -> bool {
-        if self.commands.len() >= LINE_QUEUE_LEN_MAX {
-            self.owes_room = true;
-            count(&counters.commands_refused);
-            return false;
+    /// Takes a command; where too many wait, it has failed at once.
+    pub fn command(&mut self, request: Request, counters: &Counters, events: &mut Vec<LineEvent>) {
+        if self.commands.len() < LINE_QUEUE_LEN_MAX {
+            self.commands.push_back(request);
+            return;
         }
-        self.commands.push_back(request);
-        true
-    }
-
-    /// Whether a command was refused and there is room for one now; asked once.
-    pub fn has_room_again(&mut self) -> bool {
-        self.owes_room
-            && self.commands.len() < LINE_QUEUE_LEN_MAX
-            && std::mem::take(&mut self.owes_room)
+        count(&counters.commands_refused);
+        let text = format!("{LINE_QUEUE_LEN_MAX} commands wait for the line already");
+        finish(request, Err(CodecError::new("busy", text)), events);
     }
 
     /// Takes a poll, unless the same one still waits or is under way.

@@ -281,7 +281,8 @@ impl Link {
             By::Address => {
                 let found = ports.directory.by_address(self.listener.tenant, self.peer);
                 let device = found.ok_or(Stranger::Unknown);
-                let device = device.inspect_err(|stranger| count_stranger(*stranger, ports))?;
+                let device =
+                    device.inspect_err(|stranger| count_stranger(*stranger, ports.counters))?;
                 self.stage = Stage::Open(self.framer(&product, ports)?);
                 self.product = Some(product);
                 return self.recognise(device, ports, events);
@@ -355,7 +356,7 @@ impl Link {
     fn named(&self, packet: &[u8], ports: &LinkPorts<'_>) -> Result<LinkDevice, Stranger> {
         let (tenant, ip) = (self.listener.tenant, self.peer.ip());
         let device = self.listener.identify.device(packet, tenant, ip, ports.directory);
-        device.inspect_err(|stranger| count_stranger(*stranger, ports))
+        device.inspect_err(|stranger| count_stranger(*stranger, ports.counters))
     }
 
     fn frames(
@@ -461,8 +462,7 @@ fn unknown_product(counters: &Counters) -> LinkError {
 }
 
 /// Counts why a packet is nobody's.
-pub(crate) fn count_stranger(stranger: Stranger, ports: &LinkPorts<'_>) {
-    let counters = ports.counters;
+pub fn count_stranger(stranger: Stranger, counters: &Counters) {
     count(match stranger {
         Stranger::NoWord => &counters.strangers_no_word,
         Stranger::Unknown => &counters.strangers_unknown,

@@ -126,7 +126,10 @@ pub fn first_due_ms(now_ms: u64, device: DeviceId, name: &str, every_ms: u64) ->
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    now_ms + (hash ^ hash >> 32) % every_ms.max(1)
+    let every_ms = every_ms.max(1);
+    let phase_ms = (hash ^ hash >> 32) % every_ms;
+    // the same times whenever it is planned anew
+    now_ms + (phase_ms + every_ms - now_ms % every_ms) % every_ms
 }
 
 /// When a poll is due after it was due at `due_ms`, and how many times were missed by now.

@@ -82,6 +82,10 @@ pub struct HttpConnection<T> {
     first: u64,
     /// When what is waited for has to be there.
     deadline_ms: u64,
+    /// Whether the input holds the beginning of a request.
+    begun: bool,
+    /// Statuses of refusals made here and not yet told.
+    refusals: Vec<u16>,
 }
 
 impl<T> HttpConnection<T> {
@@ -90,7 +94,13 @@ impl<T> HttpConnection<T> {
     pub fn new(limits: Arc<HttpLimits>, now_ms: u64) -> Self {
         let deadline_ms = now_ms + limits.head_timeout_ms;
         let stage = Stage::Head { scanned: 0 };
-        Self { limits, stage, slots: VecDeque::new(), first: 0, deadline_ms }
+        let (slots, refusals) = (VecDeque::new(), Vec::new());
+        Self { limits, stage, slots, first: 0, deadline_ms, begun: false, refusals }
+    }
+
+    /// The statuses of refusals made since this was asked last: for whoever counts.
+    pub fn take_refusals(&mut self) -> impl Iterator<Item = u16> {
+        std::mem::take(&mut self.refusals).into_iter()
     }
 
     /// When [`on_tick`](Self::on_tick) is to be called next.
@@ -148,6 +158,7 @@ impl<T> HttpConnection<T> {
             }
         }
         self.flush(output, date);
+        self.begun = !input.is_empty();
         self.flow()
     }
 
@@ -174,21 +185,16 @@ impl<T> HttpConnection<T> {
     }
 
     /// The deadline has come: tells a slow sender (RFC 9110 section 15.5.9), leaves an idle one.
-    pub fn on_tick(
-        &mut self,
-        left: usize,
-        output: &mut BytesMut,
-        (now_ms, date): (u64, &str),
-    ) -> HttpFlow {
+    pub fn on_tick(&mut self, output: &mut BytesMut, (now_ms, date): (u64, &str)) -> HttpFlow {
         if now_ms < self.deadline_ms {
             return self.flow();
         }
         match self.stage {
             // waiting for our answers is not the sender's fault
-            Stage::Head { .. } if left == 0 && self.is_waiting() => {
+            Stage::Head { .. } if !self.begun && self.is_waiting() => {
                 self.deadline_ms = now_ms + self.limits.keep_alive_timeout_ms;
             }
-            Stage::Head { .. } if left == 0 => self.stage = Stage::Over,
+            Stage::Head { .. } if !self.begun => self.stage = Stage::Over,
             Stage::Over => {}
             _ => {
                 let detail = "the request was not complete in time";
@@ -252,6 +258,7 @@ impl<T> HttpConnection<T> {
         if persistence == Persistence::Close {
             self.stage = Stage::Over;
         }
+        self.refusals.push(refusal.status);
         let answer = Some(Answer::Refused(refusal));
         self.slots.push_back(Slot { persistence, body, answer });
     }

@@ -322,8 +322,7 @@ fn what_is_too_large_is_refused() {
 #[test]
 fn a_slow_sender_is_told_and_an_idle_one_is_left() {
     let tick = |bench: &mut Bench, now_ms: u64| {
-        let left = bench.input.len();
-        bench.flow = bench.http.on_tick(left, &mut bench.output, (now_ms, DATE));
+        bench.flow = bench.http.on_tick(&mut bench.output, (now_ms, DATE));
     };
     let mut bench = Bench::new();
     bench.feed(b"POST /device");

@@ -67,7 +67,7 @@ impl Bench {
         let what = What::Command(json!({"id": name, "command": name, "params": {}}));
         let request =
             Request { device: device.clone(), what, timeout_ms: 100, retries: 1, due_ms: now_ms };
-        assert!(self.line.command(request, &self.counters));
+        self.line.command(request, &self.counters, &mut self.events);
         self.advance(now_ms);
     }
 
@@ -223,19 +223,15 @@ fn a_poll_that_still_waits_is_not_asked_twice() {
 }
 
 #[test]
-fn a_full_queue_refuses_and_tells_of_room() {
+fn a_full_queue_refuses() {
     let mut bench = Bench::new(true, 0);
     let a = bench.a.clone();
     for _ in 0..=LINE_QUEUE_LEN_MAX {
         bench.command(&a, "c", 0);
     }
-    let what = What::Command(json!({"command": "c"}));
-    let more = Request { device: a.clone(), what, timeout_ms: 1, retries: 0, due_ms: 0 };
-    assert!(!bench.line.command(more, &bench.counters));
-    assert!(!bench.line.has_room_again());
-    bench.hear(&format!("{} c ok", short(a.id)), 1);
-    assert!(bench.line.has_room_again());
-    assert!(!bench.line.has_room_again());
+    assert!(bench.seen().is_empty());
+    bench.command(&a, "c", 0);
+    assert_eq!(bench.seen(), ["a \"c\" failed: busy"]);
 }
 
 #[test]

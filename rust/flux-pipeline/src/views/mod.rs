@@ -18,7 +18,7 @@ pub use commands::{Command, CommandQuery, CommandStatus, Commands};
 use ended::Ended;
 pub use firings::{FiringQuery, Firings};
 pub use latest::{DeviceLatest, Latest, LatestValue};
-pub use presence::{Presence, PresenceTable};
+pub use presence::{Moment, Presence, PresenceTable};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use webhooks::{PendingWebhook, Webhooks};
 
