@@ -31,6 +31,7 @@ def product_entry(product: Product) -> dict[str, Any]:
         "reply_topic_template": product.reply_topic_template,
         "decode": product.decode,
         "transform": product.transform,
+        "link": product.link,
         "metadata": product.metadata,
     }
 

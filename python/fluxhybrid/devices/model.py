@@ -82,6 +82,11 @@ class ProductIn(Input):
     transform: Script | None = Field(
         None, description="Rhai script that edits values after decoding and before storage."
     )
+    link: JsonObject | None = Field(
+        None,
+        description="How its devices are spoken with over raw TCP and UDP: framing, heartbeats, "
+        "poll plan, where to connect to. See docs/gateway.md.",
+    )
     metadata: JsonObject = Field(
         default_factory=dict, description="The thing model and whatever else belongs to it."
     )
@@ -97,6 +102,7 @@ class ProductPatch(Input):
     reply_topic_template: TopicTemplate = Field(default_factory=absent)
     decode: Decode = Field(default_factory=absent)
     transform: Script | None = None
+    link: JsonObject | None = None
     metadata: JsonObject = Field(default_factory=absent)
 
 
@@ -111,6 +117,7 @@ class ProductOut(Output):
     reply_topic_template: str
     decode: dict[str, Any]
     transform: str | None
+    link: dict[str, Any] | None
     metadata: dict[str, Any]
     created_at_ms: int
     updated_at_ms: int

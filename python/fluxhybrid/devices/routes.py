@@ -55,6 +55,7 @@ def _shown(product: Product) -> ProductOut:
         reply_topic_template=product.reply_topic_template,
         decode=product.decode,
         transform=product.transform,
+        link=product.link,
         metadata=product.metadata,
         created_at_ms=product.created_at_ms,
         updated_at_ms=product.updated_at_ms,

@@ -60,6 +60,8 @@ class Products:
             reply_topic_template=wanted.reply_topic_template,
             decode=wanted.decode.model_dump(),
             transform=wanted.transform,
+            protocol_plugin_id=None,
+            link=wanted.link,
             metadata=wanted.metadata,
             created_at_ms=now,
             updated_at_ms=now,

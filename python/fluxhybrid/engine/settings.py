@@ -16,7 +16,7 @@ __all__ = ["engine_settings", "rule_limits"]
 
 def engine_settings(config: Config) -> dict[str, Any]:
     """Everything the engine is told at start; durations in the unit at the end of the name."""
-    mqtt, plane = config.mqtt, config.engine
+    mqtt, plane, devices, gateway = config.mqtt, config.engine, config.devices, config.gateway
     return {
         "data_dir": str(config.data_dir.absolute()),
         "mqtt": {
@@ -38,6 +38,25 @@ def engine_settings(config: Config) -> dict[str, Any]:
             "session_subscriptions_max": mqtt.session_subscriptions_max,
             "subscriptions_max": mqtt.subscriptions_max,
         },
+        "devices": {
+            "host": devices.host,
+            "port": devices.port,
+            "workers": devices.workers,
+            "connections_max": devices.connections_max,
+            "body_bytes_max": devices.body_bytes_max,
+            "head_timeout_ms": _ms(devices.head_timeout),
+            "body_timeout_ms": _ms(devices.body_timeout),
+            "keep_alive_timeout_ms": _ms(devices.keep_alive_timeout),
+            "requests_per_s_max": devices.requests_per_s_max,
+        },
+        "gateway": {
+            "workers": gateway.workers,
+            "connections_max": gateway.connections_max,
+            "connect_timeout_ms": _ms(gateway.connect_timeout),
+            "reconnect_min_ms": _ms(gateway.reconnect_min),
+            "reconnect_max_ms": _ms(gateway.reconnect_max),
+            "listeners": gateway.listeners,
+        },
         "engine": {
             "shards": plane.shard_count(),
             "durability": plane.durability,
@@ -45,6 +64,8 @@ def engine_settings(config: Config) -> dict[str, Any]:
             "log_inflight_bytes_max": plane.log_inflight_bytes_max,
             "log_retention_bytes_max": plane.log_retention_bytes_max,
             "log_retention_age_ms": _ms(plane.log_retention_age),
+            "offline_after_ms": _ms(plane.offline_after),
+            "silent_after_ms": _ms(plane.silent_after),
         },
         "eventbus": {"capacity": config.eventbus.capacity},
         "rules": rule_limits(config.rules),

@@ -42,6 +42,8 @@ class Product:
     reply_topic_template: str
     decode: dict[str, Any]
     transform: str | None
+    protocol_plugin_id: str | None
+    link: dict[str, Any] | None
     metadata: dict[str, Any]
     created_at_ms: int
     updated_at_ms: int

@@ -45,7 +45,7 @@ __all__ = [
     "tenants",
 ]
 
-TABLES_VERSION: Final = "0001"
+TABLES_VERSION: Final = "0002"
 KEY_LEN_MAX: Final = 128
 NAME_LEN_MAX: Final = 200
 TOPIC_LEN_MAX: Final = 1024
@@ -105,6 +105,9 @@ products: Final = Table(
     Column("reply_topic_template", String(TOPIC_LEN_MAX), nullable=False),
     Column("decode", JSON, nullable=False),
     Column("transform", _script(), nullable=True),
+    Column("protocol_plugin_id", Text, nullable=True),
+    # How its devices are spoken with over raw TCP and UDP. No link is NULL, not JSON's null.
+    Column("link", JSON(none_as_null=True), nullable=True),
     Column("metadata", JSON, nullable=False),
     *_times(),
     UniqueConstraint("tenant_id", "key"),

@@ -223,6 +223,28 @@ fn garbage_of_every_kind_harms_nobody() {
     assert!(engine.health().unwrap().is_well());
 }
 
+#[test]
+fn a_listener_lets_in_as_many_as_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut listener = listeners()[0].clone();
+    listener["connections_per_ip_max"] = json!(1);
+    let engine = started(settings(dir.path(), json!([listener])), &site_document(1));
+    let to = address(&engine, "lines");
+    let mut first = stream(to);
+    send(&mut first, "I am s-1\n{\"in\": 1}\n");
+    has_value(&engine, "s-1", "in", json!(1));
+    assert!(is_closed(&mut stream(to)), "one more from the same address is closed");
+    drop(first);
+    eventually("its place is free again", || {
+        let mut next = stream(to);
+        let _ = next.write_all(b"I am s-2\n{\"in\": 2}\n");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let latest = engine.latest(TENANT, "s-2").ok()?;
+        (latest["values"]["in"]["value"] == 2).then_some(())
+    });
+    assert!(metric(&engine, "flux_gateway_listener_full_total") >= 1.0);
+}
+
 /// The smallest part of Modbus: function 3 over RTU frames without their CRC, `unit 3 address count`,
 /// answered by `unit 3 bytes data…`, or `unit 0x83 exception`. Commands name unit and address.
 struct Meters;

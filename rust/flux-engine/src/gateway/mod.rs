@@ -15,7 +15,8 @@ mod worker;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::AtomicUsize;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use flux_gateway::{Counters, FrameScanner, LineCodec, ListenerSpec, Takeover};
@@ -89,6 +90,35 @@ pub(crate) struct GatewayShared {
 pub(crate) struct Door {
     pub(crate) spec: Arc<ListenerSpec>,
     open: AtomicUsize,
+    /// By address, where that is limited; at most one entry for each open connection.
+    by_ip: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Door {
+    /// Counts one more in; false if there are as many as may be. Either way it is to be let out.
+    fn enter(&self, ip: IpAddr) -> bool {
+        let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
+        let most = self.spec.connections_per_ip_max;
+        let fits = most == 0 || {
+            let mut counts = self.by_ip.lock();
+            let count = counts.entry(ip).or_insert(0);
+            *count += 1;
+            *count <= most
+        };
+        fits && open <= self.spec.connections_max
+    }
+
+    fn let_out(&self, ip: IpAddr) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        if self.spec.connections_per_ip_max > 0
+            && let Entry::Occupied(mut count) = self.by_ip.lock().entry(ip)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
 }
 
 /// What the gateway is made of.
@@ -108,7 +138,8 @@ pub(crate) struct GatewayParts {
 impl GatewayShared {
     pub(crate) fn new(parts: GatewayParts) -> Arc<Self> {
         let doors = |specs: Vec<Arc<ListenerSpec>>| {
-            specs.into_iter().map(|spec| Door { spec, open: AtomicUsize::new(0) }).collect()
+            let door = |spec| Door { spec, open: AtomicUsize::new(0), by_ip: Mutex::default() };
+            specs.into_iter().map(door).collect()
         };
         let mut seats = Vec::new();
         seats.resize_with(parts.settings.workers, Seat::default);

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -48,8 +47,8 @@ pub(crate) struct Connection {
     /// Bytes that are no whole frame yet.
     buffer: BytesMut,
     pub(super) line: Option<u64>,
-    /// Which listener it came in by.
-    door: Option<usize>,
+    /// Which listener it came in by, and from where.
+    door: Option<(usize, std::net::IpAddr)>,
     heard_ms: u64,
     /// Not read from because the log is behind.
     held: bool,
@@ -517,8 +516,8 @@ impl WorkerProtocol for GatewayWorker {
             handle.wake();
             return connection;
         };
-        connection.door = Some(peer.listener);
-        let open = door.open.fetch_add(1, Relaxed) + 1;
+        connection.door = Some((peer.listener, peer.address.ip()));
+        let fits = door.enter(peer.address.ip());
         let spec = Arc::clone(&door.spec);
         let mut events = std::mem::take(&mut self.link_events);
         let ports = LinkPorts {
@@ -526,7 +525,7 @@ impl WorkerProtocol for GatewayWorker {
             scanner: &*shared.scanner,
             counters: &shared.counters,
         };
-        let link = if open > spec.connections_max {
+        let link = if !fits {
             count(&shared.counters.listener_full);
             None
         } else {
@@ -613,8 +612,10 @@ impl WorkerProtocol for GatewayWorker {
         if let (Some(id), true) = (connection.id, connection.gap_ms > 0) {
             self.gaps.remove(&(connection.gap_ms, id));
         }
-        if let Some(door) = connection.door.and_then(|place| self.shared.streams.get(place)) {
-            door.open.fetch_sub(1, Relaxed);
+        if let Some((place, ip)) = connection.door
+            && let Some(door) = self.shared.streams.get(place)
+        {
+            door.let_out(ip);
         }
         match &connection.role {
             Role::Outgoing { key, .. } => {
