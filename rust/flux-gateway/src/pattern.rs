@@ -60,7 +60,7 @@ fn from_hex(digits: &str) -> Result<Vec<u8>, String> {
         .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
         .collect::<Option<_>>()
         .ok_or("after `hex:` only hexadecimal digits may stand")?;
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err("after `hex:` there has to be an even number of digits".to_owned());
     }
     Ok(digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, d| byte << 4 | d)).collect())

@@ -18,7 +18,7 @@ pub use connection::{HttpConnection, HttpFlow, Received};
 pub use date::HttpDate;
 pub use head::{BodyLength, Credentials, Head};
 pub use limits::HttpLimits;
-pub use response::{Answer, Refusal};
+pub use response::{Answer, Refusal, Told};
 pub use route::{Content, Precision};
 
 /// Decides, from a request's head alone, whether its body is wanted.

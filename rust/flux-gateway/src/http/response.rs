@@ -12,9 +12,13 @@ pub enum Answer {
     Refused(Refusal),
 }
 
-/// Why a request was not taken.
+/// Why a request was not taken. Small, since it is the rare end of very many functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Refusal(Box<Told>);
+
+/// What a refusal says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
     /// The status code.
     pub status: u16,
     /// A stable, dotted word: `http.media_type`.
@@ -33,11 +37,19 @@ pub struct Refusal {
     pub close: bool,
 }
 
+impl std::ops::Deref for Refusal {
+    type Target = Told;
+
+    fn deref(&self) -> &Told {
+        &self.0
+    }
+}
+
 impl Refusal {
     /// A refusal with nothing but a status, a code and a text.
     #[must_use]
     pub fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Told {
             status,
             code,
             detail: detail.into(),
@@ -46,41 +58,41 @@ impl Refusal {
             retry_after_s: None,
             field: None,
             close: false,
-        }
+        }))
     }
 
     /// With the way to mend it.
     #[must_use]
     pub fn hint(mut self, hint: &'static str) -> Self {
-        self.hint = Some(hint);
+        self.0.hint = Some(hint);
         self
     }
 
     /// With a header field.
     #[must_use]
     pub fn field(mut self, name: &'static str, value: &'static str) -> Self {
-        self.field = Some((name, value));
+        self.0.field = Some((name, value));
         self
     }
 
     /// With the place in the content.
     #[must_use]
     pub fn at(mut self, line: usize, column: usize) -> Self {
-        self.place = Some((line, column));
+        self.0.place = Some((line, column));
         self
     }
 
     /// To be tried again after so many seconds (RFC 9110 section 10.2.3).
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after_s = Some(seconds);
+        self.0.retry_after_s = Some(seconds);
         self
     }
 
     /// The connection ends with it.
     #[must_use]
     pub fn closing(mut self) -> Self {
-        self.close = true;
+        self.0.close = true;
         self
     }
 
