@@ -21,7 +21,7 @@ use crate::delivery::MqttDelivery;
 use crate::error::EngineError;
 use crate::gateway::http::{HttpCounters, HttpProtocol};
 use crate::gateway::{
-    AnyDelivery, GatewayParts, GatewayProtocol, GatewayShared, RegistryDirectory,
+    AnyDelivery, Codecs, GatewayParts, GatewayProtocol, GatewayShared, RegistryDirectory,
 };
 use crate::keeper::Keeper;
 use crate::mqtt::{MqttProtocol, Waiting};
@@ -83,7 +83,8 @@ impl GatewayListeners {
 /// What only protocol plugins know.
 #[derive(Clone, Default)]
 pub struct GatewayPlugins {
-    /// Writes commands and recognises answers; [`flux_gateway::JsonCodec`] where none is given.
+    /// Writes commands and recognises answers of the devices it speaks with; for others
+    /// [`flux_gateway::JsonCodec`] does.
     pub codec: Option<Arc<dyn flux_gateway::LineCodec>>,
     /// Finds frames where the framing is `plugin`; nothing is ever a frame where none is given.
     pub scanner: Option<Arc<dyn flux_gateway::FrameScanner>>,
@@ -268,11 +269,14 @@ impl Engine {
     fn gateway(&self, listeners: &GatewayListeners, clock: Instants) -> Arc<GatewayShared> {
         let directory = Arc::new(RegistryDirectory::new(Arc::clone(&self.registry)));
         let plugins = self.plugins.read();
-        let json = || Arc::new(flux_gateway::JsonCodec::new(directory.clone())) as _;
+        let codec = Codecs {
+            plugins: plugins.codec.clone(),
+            json: flux_gateway::JsonCodec::new(directory.clone()),
+        };
         GatewayShared::new(GatewayParts {
             settings: listeners.settings.clone(),
             registry: Arc::clone(&self.registry),
-            codec: plugins.codec.clone().unwrap_or_else(json),
+            codec: Arc::new(codec),
             scanner: plugins.scanner.clone().unwrap_or_else(|| Arc::new(flux_gateway::NoScanner)),
             directory: directory.clone(),
             clock,

@@ -151,14 +151,15 @@ fn a_datagram_is_a_frame_and_its_sender_the_way_back() {
     let to = address(&engine, "udp");
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.send_to(b"ping\n", to).unwrap();
-    let mut buffer = [0; 2000];
-    let (len, _) = socket.recv_from(&mut buffer).unwrap();
-    assert_eq!(&buffer[..len], b"pong\n");
+    socket.send_to(b"ping\n", to).unwrap(); // nobody vouches for its address yet
     for packet in [&br#"{"d": "s-2", "t": 1}"#[..], b"", b"\xff\xfe", br#"{"d": "s-9"}"#] {
         socket.send_to(packet, to).unwrap();
     }
     has_value(&engine, "s-2", "t", json!(1));
+    socket.send_to(b"ping\n", to).unwrap();
+    let mut buffer = [0; 2000];
+    let (len, _) = socket.recv_from(&mut buffer).unwrap();
+    assert_eq!(&buffer[..len], b"pong\n");
     let id = engine.send_command(TENANT, "s-2", "blink", json!({}), None).unwrap().to_string();
     let (len, from) = socket.recv_from(&mut buffer).unwrap();
     assert_eq!(from, to);
@@ -378,6 +379,43 @@ fn slaves_behind_a_dtu_are_asked_one_at_a_time_whatever_they_answer() {
     drop(dtu);
     eventually("dtu-1 is offline", || (!is_online(&engine, "dtu-1")).then_some(()));
     assert!(engine.stop());
+}
+
+#[test]
+fn meters_come_along_when_their_dtu_connects_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let document = meter_document(100, None);
+    for workers in [1, 3] {
+        let dir = dir.path().join(workers.to_string());
+        let listener = json!([{"name": "dtu", "protocol": "tcp", "port": 0, "product": "dtu",
+            "identify": {"by": "registration", "allow": ["127.0.0.1"],
+                         "framing": {"type": "delimiter", "delimiter": "\r\n"}}}]);
+        let mut settings = settings(&dir, listener);
+        settings.gateway.as_mut().unwrap().workers = workers;
+        let engine = Engine::new(settings);
+        let meters = Arc::new(Meters);
+        engine.set_gateway_plugins(GatewayPlugins {
+            codec: Some(meters.clone()),
+            scanner: Some(meters),
+        });
+        engine.apply(&document).unwrap();
+        engine.start().unwrap();
+        let mut lines = Vec::new();
+        for _ in 0..4 {
+            // the one before is not closed by the DTU: it lost power
+            let mut dtu = stream(address(&engine, "dtu"));
+            send(&mut dtu, "dtu-1\r\n");
+            let mut units = [false; 3];
+            while !(units[1] && units[2]) {
+                let [unit, ..] = request(&mut dtu);
+                units[usize::from(unit)] = true;
+                send(&mut dtu, [unit, 3, 2, 0, 1]);
+            }
+            lines.push(dtu);
+        }
+        assert!(lines[..3].iter_mut().all(is_closed), "the old ones were closed");
+        assert!(engine.stop());
+    }
 }
 
 #[test]

@@ -83,6 +83,12 @@ pub enum Reply {
 /// Writes commands in a device's protocol and recognises their answers: a plugin's work. Called on
 /// network threads: has to end within its deadline.
 pub trait LineCodec: Send + Sync {
+    /// Whether it knows the protocol of a device; another codec is asked for those it does not.
+    fn speaks(&self, device: DeviceId) -> bool {
+        let _ = device;
+        true
+    }
+
     /// The frames that carry a command, `{"id"?, "command", "params"}`, sent one after the other,
     /// each once the one before was answered.
     ///

@@ -40,13 +40,14 @@ impl GatewayWorker {
             return;
         };
         let place = (datagram.socket, datagram.from);
-        if !self.passes(place, &spec, &product) {
+        if !self.passes(place) {
             return;
         }
         let heartbeat = product.link.heartbeats.iter().find(|known| known.is(datagram.bytes));
         if let Some(heartbeat) = heartbeat {
             count(&self.shared.counters.heartbeats);
-            if !heartbeat.answer.is_empty() {
+            // an address nobody vouches for is not answered: it may be another's
+            if !heartbeat.answer.is_empty() && self.sources.contains_key(&place) {
                 io.send_datagram(datagram.socket, datagram.from, heartbeat.answer.as_bytes());
             }
             return;
@@ -54,36 +55,51 @@ impl GatewayWorker {
         self.identify(datagram, &spec, &product, io);
     }
 
-    /// Whether a source may send one more; one that is new is noted.
-    fn passes(
-        &mut self,
-        place: (usize, SocketAddr),
-        spec: &ListenerSpec,
-        product: &LinkProduct,
-    ) -> bool {
+    /// Whether a source may send one more; who is not known has still to say who it is.
+    fn passes(&mut self, place: (usize, SocketAddr)) -> bool {
         let now_ms = self.shared.now_ms();
-        if !self.sources.contains_key(&place) {
-            let of_socket = self.sources.keys().filter(|(socket, _)| *socket == place.0);
-            // counted only where it could be too many
-            let full = self.sources.len() >= spec.connections_max
-                && of_socket.count() >= spec.connections_max;
-            if full {
-                count(&self.shared.counters.listener_full);
-                return false;
-            }
-            let line = self.next_line();
-            let (device, rate) = (None, Rate::new(spec.frames_per_s_max));
-            let idle_timeout_ms = product.link.idle_timeout_ms;
-            let source = Source { line, device, rate, heard_ms: now_ms, idle_timeout_ms };
-            self.sources.insert(place, source);
-        }
-        let Some(source) = self.sources.get_mut(&place) else { return false };
+        let Some(source) = self.sources.get_mut(&place) else { return true };
         source.heard_ms = now_ms;
         if !source.rate.take(now_ms) {
             count(&self.shared.counters.rate_dropped);
             return false;
         }
         true
+    }
+
+    /// The line of a source that named a device of ours; one that is new is noted.
+    fn source_line(
+        &mut self,
+        place: (usize, SocketAddr),
+        spec: &ListenerSpec,
+        product: &LinkProduct,
+    ) -> Option<u64> {
+        if let Some(source) = self.sources.get(&place) {
+            return Some(source.line);
+        }
+        if !self.shared.datagrams.get(place.0)?.enter_any() {
+            count(&self.shared.counters.listener_full);
+            return None;
+        }
+        let line = self.next_line();
+        let mut rate = Rate::new(spec.frames_per_s_max);
+        let now_ms = self.shared.now_ms();
+        rate.take(now_ms);
+        let idle_timeout_ms = product.link.idle_timeout_ms;
+        let source = Source { line, device: None, rate, heard_ms: now_ms, idle_timeout_ms };
+        self.sources.insert(place, source);
+        self.open_line(line, spec.tenant, Carrier::Datagrams(place.0, place.1), Vec::new());
+        Some(line)
+    }
+
+    /// Forgets a source, and closes its line.
+    pub(super) fn forget_source(&mut self, place: (usize, SocketAddr), line: u64) {
+        if self.sources.remove(&place).is_some()
+            && let Some(door) = self.shared.datagrams.get(place.0)
+        {
+            door.let_any_out();
+        }
+        self.close_line(line);
     }
 
     fn identify(
@@ -94,8 +110,7 @@ impl GatewayWorker {
         io: &mut WorkerIo<'_, Connection>,
     ) {
         let place = (datagram.socket, datagram.from);
-        let Some(source) = self.sources.get(&place) else { return };
-        let (line, known) = (source.line, source.device.clone());
+        let known = self.sources.get(&place).and_then(|source| source.device.clone());
         let directory = &*self.shared.directory;
         let named = || {
             let identify = &spec.identify;
@@ -124,10 +139,7 @@ impl GatewayWorker {
                 return;
             }
         };
-        if !self.lines.contains_key(&line) {
-            let carrier = Carrier::Datagrams(datagram.socket, datagram.from);
-            self.open_line(line, spec.tenant, carrier, None, Vec::new());
-        }
+        let Some(line) = self.source_line(place, spec, product) else { return };
         self.join(line, &device);
         if registers {
             count(&self.shared.counters.registrations);
@@ -158,8 +170,7 @@ impl GatewayWorker {
         let gone: Vec<_> =
             self.sources.iter().filter(|(_, s)| silent(s)).map(|(p, s)| (*p, s.line)).collect();
         for (place, line) in gone {
-            self.sources.remove(&place);
-            self.close_line(line);
+            self.forget_source(place, line);
         }
     }
 }

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use super::Place;
 use super::worker::{Connection, GatewayWorker};
 
+/// How long until a device that was on another line is looked for again, ms.
+const RECHECK_MS: u64 = 500;
 /// Devices on one line.
 const MEMBERS_MAX: usize = 1024;
 
@@ -41,6 +43,8 @@ pub(super) struct OpenLine {
     pub(super) carrier: Carrier,
     /// The device whose connection it is, where it is one's.
     pub(super) own: Option<LinkDevice>,
+    /// The line that was closed for this one, whose devices come along.
+    supersedes: Option<Place>,
     pub(super) members: Vec<Member>,
     /// Which plan its polls belong to; those of another are left over.
     epoch: u32,
@@ -68,21 +72,44 @@ pub(super) struct Origin<'o> {
 }
 
 impl GatewayWorker {
-    /// Opens a line; `own` and `others` are on it.
+    /// Opens a line that one device's connection carries; `others` are on it too.
+    pub(super) fn open_own_line(
+        &mut self,
+        id: u64,
+        (tenant, carrier): (TenantId, Carrier),
+        own: LinkDevice,
+        others: Vec<LinkDevice>,
+        supersedes: Option<Place>,
+    ) {
+        self.insert_line(id, tenant, carrier, Some(own), supersedes);
+        self.set_members(id, others);
+    }
+
+    /// Opens a line that belongs to no device; `others` are on it.
     pub(super) fn open_line(
         &mut self,
         id: u64,
         tenant: TenantId,
         carrier: Carrier,
-        own: Option<LinkDevice>,
         others: Vec<LinkDevice>,
+    ) {
+        self.insert_line(id, tenant, carrier, None, None);
+        self.set_members(id, others);
+    }
+
+    fn insert_line(
+        &mut self,
+        id: u64,
+        tenant: TenantId,
+        carrier: Carrier,
+        own: Option<LinkDevice>,
+        supersedes: Option<Place>,
     ) {
         let settings = LineSettings { in_flight_max: 64, half_duplex: false, gap_ms: 0 };
         let line = Line::new(tenant, settings);
-        let members = Vec::new();
-        let open = OpenLine { tenant, line, carrier, own, members, epoch: 0, armed_ms: 0 };
+        let (members, epoch, armed_ms) = (Vec::new(), 0, 0);
+        let open = OpenLine { tenant, line, carrier, own, supersedes, members, epoch, armed_ms };
         self.lines.insert(id, open);
-        self.set_members(id, others);
     }
 
     /// Says who is on a line, and plans what is asked of them. Those that are on another line stay
@@ -92,13 +119,17 @@ impl GatewayWorker {
         let Some(open) = self.lines.get_mut(&id) else { return };
         let own = open.own.clone();
         let own_id = own.as_ref().map(|own| own.id);
+        let supersedes = open.supersedes;
         let wanted = own.into_iter().chain(others.into_iter().filter(|d| Some(d.id) != own_id));
         let mut members = Vec::new();
         for device in wanted.take(MEMBERS_MAX) {
             let link = self.shared.directory.product_of(device.product);
             let Some(product) = link else { continue };
-            if self.shared.claim_vacant(device.id, place) {
+            if self.shared.claim_vacant(device.id, place, supersedes) {
                 members.push(Member { device, link: product.link });
+            } else {
+                // it may be free soon: its line is being closed, or has not heard of a change
+                self.recheck_ms.get_or_insert(self.shared.now_ms() + RECHECK_MS);
             }
         }
         let same = |a: &Member, b: &Member| a.device == b.device && Arc::ptr_eq(&a.link, &b.link);
@@ -132,7 +163,7 @@ impl GatewayWorker {
         let place = Place { worker: self.index, line: id };
         let Some(open) = self.lines.get(&id) else { return };
         let known = open.members.iter().any(|member| member.device.id == device.id);
-        if known && self.shared.claim_vacant(device.id, place) {
+        if known && self.shared.claim_vacant(device.id, place, None) {
             return;
         }
         if open.members.len() < MEMBERS_MAX {

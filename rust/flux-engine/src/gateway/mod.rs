@@ -19,12 +19,14 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use flux_gateway::{Counters, FrameScanner, LineCodec, ListenerSpec, Takeover};
+use flux_gateway::{
+    CodecError, Counters, Frame, FrameScanner, JsonCodec, LineCodec, ListenerSpec, Reply, Takeover,
+};
 use flux_net::{Protocol, WorkerWaker};
 use flux_pipeline::ports::Delivery;
 use flux_pipeline::{Ingest, Pipeline};
 use flux_registry::{Applied, Registry, TopicKind};
-use flux_types::{DeviceId, Instants, Message};
+use flux_types::{DeviceId, Instants, Message, TenantId};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -61,6 +63,10 @@ struct Place {
     line: u64,
 }
 
+/// A device is on another line.
+#[derive(Debug, Clone, Copy)]
+struct Elsewhere;
+
 /// One worker, as the others see it.
 #[derive(Debug, Default)]
 struct Seat {
@@ -95,6 +101,19 @@ pub(crate) struct Door {
 }
 
 impl Door {
+    /// Counts one more in whose address does not matter; false, uncounted, if there are too many.
+    fn enter_any(&self) -> bool {
+        let fits = self.open.fetch_add(1, Ordering::Relaxed) < self.spec.connections_max;
+        if !fits {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    fn let_any_out(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Counts one more in; false if there are as many as may be. Either way it is to be let out.
     fn enter(&self, ip: IpAddr) -> bool {
         let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
@@ -118,6 +137,36 @@ impl Door {
                 count.remove();
             }
         }
+    }
+}
+
+/// The codec of each device: the plugins' where they know its protocol, JSON for the rest.
+pub(crate) struct Codecs {
+    pub(crate) plugins: Option<Arc<dyn LineCodec>>,
+    pub(crate) json: JsonCodec,
+}
+
+impl Codecs {
+    fn of(&self, device: DeviceId) -> &dyn LineCodec {
+        match &self.plugins {
+            Some(plugins) if plugins.speaks(device) => &**plugins,
+            _ => &self.json,
+        }
+    }
+}
+
+impl LineCodec for Codecs {
+    fn encode(
+        &self,
+        tenant: TenantId,
+        device: DeviceId,
+        command: &Value,
+    ) -> Result<Vec<Frame>, CodecError> {
+        self.of(device).encode(tenant, device, command)
+    }
+
+    fn check_reply(&self, device: DeviceId, request: &[u8], frame: &[u8]) -> Reply {
+        self.of(device).check_reply(device, request, frame)
     }
 }
 
@@ -172,28 +221,42 @@ impl GatewayShared {
         }
     }
 
-    /// Notes where a device is from now on; false if it is elsewhere and stays there.
-    fn claim(&self, device: DeviceId, place: Place, policy: Takeover) -> bool {
+    /// Notes where a device is from now on; gives the place that was closed for it.
+    ///
+    /// # Errors
+    /// It is elsewhere, and stays there.
+    fn claim(
+        &self,
+        device: DeviceId,
+        place: Place,
+        policy: Takeover,
+    ) -> Result<Option<Place>, Elsewhere> {
         let before = match self.places.lock().entry(device) {
             Entry::Vacant(vacant) => {
                 vacant.insert(place);
-                return true;
+                return Ok(None);
             }
-            Entry::Occupied(same) if *same.get() == place => return true,
+            Entry::Occupied(same) if *same.get() == place => return Ok(None),
             Entry::Occupied(_) if policy == Takeover::Old => {
                 flux_gateway::count(&self.counters.takeovers_refused);
-                return false;
+                return Err(Elsewhere);
             }
             Entry::Occupied(mut other) => other.insert(place),
         };
         flux_gateway::count(&self.counters.takeovers);
         self.tell(before.worker, Order::Evict(before.line));
-        true
+        Ok(Some(before))
     }
 
-    /// Notes where a device is, unless it is elsewhere.
-    fn claim_vacant(&self, device: DeviceId, place: Place) -> bool {
-        *self.places.lock().entry(device).or_insert(place) == place
+    /// Notes where a device is, unless it is elsewhere, on a line other than that which this one
+    /// supersedes.
+    fn claim_vacant(&self, device: DeviceId, place: Place, supersedes: Option<Place>) -> bool {
+        let mut places = self.places.lock();
+        let known = places.entry(device).or_insert(place);
+        if Some(*known) == supersedes {
+            *known = place;
+        }
+        *known == place
     }
 
     /// Notes that a device is there now; where it was before, others may still be.

@@ -153,7 +153,7 @@ impl GatewayWorker {
         connection.line = Some(line);
         let devices = outgoing.target.devices.clone();
         count(&self.shared.counters.connects);
-        self.open_line(line, key.tenant, Carrier::Stream(handle.id()), None, devices);
+        self.open_line(line, key.tenant, Carrier::Stream(handle.id()), devices);
         Verdict::Continue
     }
 

@@ -91,6 +91,8 @@ pub(crate) struct GatewayWorker {
     pub(super) retries: BTreeSet<(u64, TargetKey)>,
     pub(super) sources: HashMap<(usize, SocketAddr), Source>,
     pub(super) sweep_ms: u64,
+    /// When lines are looked at again for devices that were on others.
+    pub(super) recheck_ms: Option<u64>,
     /// Connections not read from until there is room.
     held: Vec<ConnectionId>,
     link_events: Vec<LinkEvent>,
@@ -125,6 +127,7 @@ impl GatewayWorker {
             retries: BTreeSet::new(),
             sources: HashMap::new(),
             sweep_ms: now_ms + SWEEP_MS,
+            recheck_ms: None,
             held: Vec::new(),
             link_events: Vec::new(),
             line_events: Vec::new(),
@@ -173,15 +176,16 @@ impl GatewayWorker {
         let Some(id) = connection.id else { return false };
         let line = self.next_line();
         let place = Place { worker: self.index, line };
-        if !self.shared.claim(device.id, place, spec.takeover) {
+        let Ok(supersedes) = self.shared.claim(device.id, place, spec.takeover) else {
             return false;
-        }
+        };
         connection.line = Some(line);
         let name = self.shared.directory.line_of(device.id);
         let others = name.map(|name| self.shared.directory.on_line(spec.tenant, &name));
         self.pipeline.device_connected(spec.tenant, device.id);
         let others = others.unwrap_or_default();
-        self.open_line(line, spec.tenant, Carrier::Stream(id), Some(device), others);
+        let carrier = (spec.tenant, Carrier::Stream(id));
+        self.open_own_line(line, carrier, device, others, supersedes);
         true
     }
 
@@ -203,7 +207,7 @@ impl GatewayWorker {
                     let line = self.next_line();
                     connection.line = Some(line);
                     let carrier = Carrier::Stream(id);
-                    self.open_line(line, spec.tenant, carrier, None, Vec::new());
+                    self.open_line(line, spec.tenant, carrier, Vec::new());
                     line
                 }
             };
@@ -388,8 +392,7 @@ impl GatewayWorker {
                 io.visit(id, |_, _| Verdict::Close);
             }
             Some(Carrier::Datagrams(socket, peer)) => {
-                self.sources.remove(&(socket, peer));
-                self.close_line(line);
+                self.forget_source((socket, peer), line);
             }
             None => {}
         }
@@ -485,12 +488,17 @@ impl GatewayWorker {
         if now_ms >= self.sweep_ms {
             self.sweep_sources(now_ms);
         }
+        if self.recheck_ms.is_some_and(|due_ms| due_ms <= now_ms) {
+            self.recheck_ms = None;
+            self.take_configuration(io);
+        }
         self.advance_lines(io);
         let gap = self.gaps.first().map(|(due_ms, _)| *due_ms);
         let armed = self.armed.first().map(|(due_ms, _)| *due_ms);
         let retry = self.retries.first().map(|(due_ms, _)| *due_ms);
         let sweep = (!self.sources.is_empty()).then_some(self.sweep_ms);
-        let due = [self.wheel.next_ms(), gap, armed, retry, sweep].into_iter().flatten().min();
+        let due = [self.wheel.next_ms(), gap, armed, retry, sweep, self.recheck_ms];
+        let due = due.into_iter().flatten().min();
         io.set_alarm(due.map(|due_ms| {
             io.now() + Duration::from_millis(due_ms.saturating_sub(self.shared.now_ms()).max(1))
         }));
@@ -652,7 +660,7 @@ impl WorkerProtocol for GatewayWorker {
     }
 
     fn on_turn_end(&mut self, io: &mut WorkerIo<'_, Connection>) {
-        if self.intake.has_arrivals() && !self.intake.is_busy() {
+        if self.intake.has_arrivals() {
             self.settle(io);
         }
         self.keep_time(io);

@@ -21,6 +21,12 @@ impl ScriptCheck for Scripts {
         if source.contains("broken") { vec![problem] } else { Vec::new() }
     }
 
+    fn check_link(&self, link: &Value) -> Vec<Problem> {
+        let wrong = link["framing"] == "wrong";
+        let problem = Problem::new("link.invalid", "no framing").at("/framing");
+        if wrong { vec![problem] } else { Vec::new() }
+    }
+
     fn check_decode(&self, spec: &flux_registry::DecodeSpec) -> Vec<Problem> {
         let flux_registry::DecodeSpec::Json(mapping) = spec;
         let wrong = mapping.device.as_deref() == Some("..");
