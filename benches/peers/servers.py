@@ -183,8 +183,8 @@ def fluxhybrid_environment(directory: Path, port: int) -> dict[str, str]:
         "DATA_DIR": directory / "data",
         "MQTT__PORT": port,
         "METRICS__PORT": 0,
-        "SERVER__PORT": 0,
         "DEVICES__PORT": 0,
+        "SERVER__PORT": 0,
         "LOGGING__LEVEL": "warn",
         **{f"MQTT__{name.upper()}": value for name, value in MQTT_SETTINGS.items()},
     }

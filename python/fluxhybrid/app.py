@@ -411,6 +411,13 @@ def _print_banner(platform: Platform) -> None:
     lines = [f"fluxhybrid {_version()}"]
     if "mqtt" in addresses:
         lines.append(f"  MQTT     {addresses['mqtt']}")
+    if "devices" in addresses:
+        lines.append(f"  Devices  http://{addresses['devices']}/device/v1/telemetry")
+    lines += [
+        f"  Gateway  {addresses[name]} ({name.removeprefix('gateway.')})"
+        for name in sorted(addresses)
+        if name.startswith("gateway.")
+    ]
     if "api" in addresses:
         lines.append(f"  API      http://{addresses['api']}/api/v1")
         lines.append(f"  Docs     http://{addresses['api']}/docs")

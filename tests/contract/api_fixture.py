@@ -32,6 +32,7 @@ def config_in(directory: Path, **sections: dict[str, object]) -> Config:
             "data_dir": directory,
             "server": {"port": 0, **sections.pop("server", {})},
             "metrics": {"port": 0},
+            "devices": {"port": 0},
             **sections,
         }
     )

@@ -32,6 +32,7 @@ def config_in(directory: Path) -> Config:
             "data_dir": directory,
             "server": {"port": 0},
             "metrics": {"port": 0},
+            "devices": {"port": 0},
             "mqtt": {"port": 0},
             "engine": {"log_segment_bytes": "8MiB", "log_inflight_bytes_max": "4MiB"},
             "webhook": {"backoff_min": "10ms", "backoff_max": "50ms"},

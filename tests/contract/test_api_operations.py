@@ -201,7 +201,8 @@ def platform(config, *, headless, demo):
 
 app._new_platform = platform
 config = Config.model_validate(
-    {"data_dir": Path(sys.argv[1]), "server": {"port": 0}, "metrics": {"port": 0}}
+    {"data_dir": Path(sys.argv[1]), "server": {"port": 0}, "metrics": {"port": 0},
+     "devices": {"port": 0}}
 )
 code = app.serve(config, headless="headless" in sys.argv)
 loaded = sorted(name for name in ("sqlalchemy", "fastapi", "uvicorn", "alembic", "httpx",

@@ -79,6 +79,18 @@ async def test_product_lives_from_post_to_delete(site: Running) -> None:
     problem(await site.http.delete(path), 404, "product.not_found")
 
 
+async def test_a_product_s_link_is_stored_given_to_the_engine_and_taken_away(site: Running) -> None:
+    link = {"framing": {"type": "delimiter", "delimiter": "\n"}, "poll": []}
+    body = {"key": "dtu", "link": link}
+    product = await made(await site.http.post("/api/v1/products", json=body))
+    assert product["link"] == link
+    assert site.engine.document["products"][0]["link"] == link
+    path = f"/api/v1/products/{product['id']}"
+    assert (await site.http.patch(path, json={"link": None})).json()["link"] is None
+    assert (await site.http.get(path)).json()["link"] is None
+    assert site.engine.document["products"][0]["link"] is None
+
+
 async def test_key_that_is_left_out_is_the_id(site: Running) -> None:
     product = await made(await site.http.post("/api/v1/products", json={}))
     assert product["key"] == product["name"] == product["id"]

@@ -129,7 +129,7 @@ def test_shown_configuration_tells_where_each_value_comes_from(
     lines = outcome.stdout.splitlines()
     assert "workers = 3  # fluxhybrid.toml:2" in lines
     assert "port = 1885  # flag --mqtt-port" in lines
-    assert lines.count('host = "::1"  # flag --host') == 2
+    assert lines.count('host = "::1"  # flag --host') == 3
     assert 'url = "postgres://flux:***@h/db"  # env FLUXHYBRID_DATABASE__URL' in lines
     assert 'level = "info"  # default' in lines
     assert "hush" not in outcome.stdout + outcome.stderr

@@ -22,7 +22,11 @@ from tests.conftest import RunCli
 def test_report_has_a_line_for_everything(
     run_cli: RunCli, free_port: Callable[[], int], tmp_path: Path
 ) -> None:
-    env = {"FLUXHYBRID_METRICS__PORT": "0", "FLUXHYBRID_MQTT__CONNECTIONS_MAX": "10"}
+    env = {
+        "FLUXHYBRID_METRICS__PORT": "0",
+        "FLUXHYBRID_DEVICES__PORT": "0",
+        "FLUXHYBRID_MQTT__CONNECTIONS_MAX": "10",
+    }
     outcome = run_cli(
         "doctor", "--port", str(free_port()), "--mqtt-port", str(free_port()),
         "--data-dir", str(tmp_path / "data"), env=env,

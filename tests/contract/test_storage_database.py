@@ -44,6 +44,8 @@ def product(tenant_id: int = 1, key: str = "thermometer") -> Product:
         reply_topic_template="v1/devices/{device}/replies",
         decode={"type": "json"},
         transform=None,
+        protocol_plugin_id=None,
+        link={"framing": {"type": "idle", "gap_ms": 20}},
         metadata={"ü": [1, 2.5, None, True]},
         created_at_ms=1,
         updated_at_ms=2**53,

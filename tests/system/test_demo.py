@@ -36,7 +36,10 @@ class DemoProcess:
             env={
                 **os.environ,
                 "PYTHONPATH": str(project_root / "python"),
-                **{f"FLUXHYBRID_{name}__PORT": "0" for name in ("MQTT", "SERVER", "METRICS")},
+                **{
+                    f"FLUXHYBRID_{name}__PORT": "0"
+                    for name in ("MQTT", "SERVER", "METRICS", "DEVICES")
+                },
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -235,6 +238,7 @@ def test_port_in_use_is_told_before_the_demo_starts(run_cli: RunCli, tmp_path: P
                 "FLUXHYBRID_MQTT__PORT": port,
                 "FLUXHYBRID_SERVER__PORT": "0",
                 "FLUXHYBRID_METRICS__PORT": "0",
+                "FLUXHYBRID_DEVICES__PORT": "0",
             },
         )
     assert outcome.returncode == 4, outcome.stderr

@@ -58,6 +58,7 @@ def of_configuration(config: Config) -> Iterator[Finding]:
     yield from data_dir(config.data_dir)
     yield file_descriptors(config.mqtt.connections_max)
     yield listener("mqtt", config.mqtt.host, config.mqtt.port)
+    yield listener("devices", config.devices.host, config.devices.port)
     yield listener("server", config.server.host, config.server.port)
     yield listener("metrics", config.metrics.host, config.metrics.port)
     if config.mqtt.allow_anonymous:

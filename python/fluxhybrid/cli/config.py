@@ -41,13 +41,19 @@ def show(
     host: str | None,
     port: int | None,
     mqtt_port: int | None,
+    devices_port: int | None,
     data_dir: Path | None,
     origin: bool,
     notation: str,
 ) -> None:
     """Print the configuration in force, passwords masked."""
     loaded = read_configuration(
-        config_file, host=host, port=port, mqtt_port=mqtt_port, data_dir=data_dir
+        config_file,
+        host=host,
+        port=port,
+        mqtt_port=mqtt_port,
+        devices_port=devices_port,
+        data_dir=data_dir,
     )
     from fluxhybrid.config.show import as_json, as_toml
 

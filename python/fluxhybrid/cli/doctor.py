@@ -26,6 +26,7 @@ def command(
     host: str | None,
     port: int | None,
     mqtt_port: int | None,
+    devices_port: int | None,
     data_dir: Path | None,
 ) -> int:
     """Look for what would keep the platform from running well.
@@ -38,7 +39,12 @@ def command(
     findings: list[Finding] = [checks.python(), checks.event_loop(), checks.native_module()]
     try:
         config = read_configuration(
-            config_file, host=host, port=port, mqtt_port=mqtt_port, data_dir=data_dir
+            config_file,
+            host=host,
+            port=port,
+            mqtt_port=mqtt_port,
+            devices_port=devices_port,
+            data_dir=data_dir,
         ).config
     except FluxError as error:
         findings += [

@@ -21,6 +21,7 @@ def command(
     host: str | None,
     port: int | None,
     mqtt_port: int | None,
+    devices_port: int | None,
     data_dir: Path | None,
     headless: bool,
     demo: bool,
@@ -29,7 +30,12 @@ def command(
     if headless and demo:
         raise click.UsageError("--demo needs the database that --headless does without")
     loaded = read_configuration(
-        config_file, host=host, port=port, mqtt_port=mqtt_port, data_dir=data_dir
+        config_file,
+        host=host,
+        port=port,
+        mqtt_port=mqtt_port,
+        devices_port=devices_port,
+        data_dir=data_dir,
     )
     from fluxhybrid.app import serve
 

@@ -37,10 +37,13 @@ def listening_options(function: Command) -> Command:
         click.option("--data-dir", type=click.Path(path_type=Path), metavar="DIR",
                      help="Where log and database lie (data_dir)."),
         click.option("--mqtt-port", type=port, help="Port of the MQTT server (mqtt.port)."),
+        click.option("--devices-port", type=port,
+                     help="Port of HTTP for devices (devices.port)."),
         click.option("--port", type=port, help="Port of the HTTP API (server.port)."),
         click.option("--host", metavar="ADDRESS",
-                     help="Address people and devices reach (server.host and mqtt.host); "
-                     "0.0.0.0 opens both to every network."),
+                     help="Address people and devices reach (server.host, mqtt.host, "
+                     "devices.host); "
+                     "0.0.0.0 opens them to every network."),
     ):  # fmt: skip
         function = option(function)
     return function
@@ -52,6 +55,7 @@ def read_configuration(
     host: str | None = None,
     port: int | None = None,
     mqtt_port: int | None = None,
+    devices_port: int | None = None,
     data_dir: Path | None = None,
 ) -> Loaded:
     """The configuration in force, its warnings printed.
@@ -64,8 +68,10 @@ def read_configuration(
     given: list[tuple[tuple[str, ...], Given, str]] = [
         (("server", "host"), host, "--host"),
         (("mqtt", "host"), host, "--host"),
+        (("devices", "host"), host, "--host"),
         (("server", "port"), port, "--port"),
         (("mqtt", "port"), mqtt_port, "--mqtt-port"),
+        (("devices", "port"), devices_port, "--devices-port"),
         (("data_dir",), data_dir, "--data-dir"),
     ]
     flags: list[Flag] = [Flag(*entry) for entry in given if entry[1] is not None]

@@ -42,6 +42,19 @@ class EngineConfig(Section):
         Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=3650))
     ] = Field(timedelta(days=7), description="Age at which files of the log go.")
 
+    offline_after: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(hours=24))] = Field(
+        timedelta(seconds=5),
+        description="Time a device may be without a connection before it is told to be offline; "
+        "one that reconnects in time was never away.",
+    )
+    silent_after: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=30))] = (
+        Field(
+            timedelta(minutes=10),
+            description="Time a device of a protocol without connections (HTTP, UDP) is online "
+            "after it was heard; a product's link may say another.",
+        )
+    )
+
     @model_validator(mode="after")
     def _retention_holds_two_segments(self) -> Self:
         if self.log_retention_bytes_max < 2 * self.log_segment_bytes:

@@ -396,6 +396,8 @@ def _from_text(path: KeyPath, text: str) -> Any:
     """A variable's text as the value TOML would have held; text it stays where that fails."""
     setting = setting_at(path)
     kind = Kind.TEXT if setting is None else setting.kind
+    if kind is Kind.TABLES:
+        return _tables(text)
     scalar = _scalar(text)
     wanted: dict[Kind, tuple[type, ...]] = {
         Kind.INTEGER: (int,),
@@ -407,6 +409,13 @@ def _from_text(path: KeyPath, text: str) -> Any:
     if kind not in wanted or (isinstance(scalar, bool) and bool not in wanted[kind]):
         return text
     return scalar if isinstance(scalar, wanted[kind]) else text
+
+
+def _tables(text: str) -> Any:
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
 
 
 def _scalar(text: str) -> Any:

@@ -14,6 +14,7 @@ from fluxhybrid.config.database import DatabaseConfig
 from fluxhybrid.config.devices import DevicesConfig
 from fluxhybrid.config.engine import EngineConfig
 from fluxhybrid.config.eventbus import EventbusConfig
+from fluxhybrid.config.gateway import GatewayConfig
 from fluxhybrid.config.logging import LoggingConfig
 from fluxhybrid.config.metrics import MetricsConfig
 from fluxhybrid.config.mqtt import MqttConfig
@@ -43,6 +44,7 @@ class Config(Section):
     server: ServerConfig = ServerConfig()
     mqtt: MqttConfig = MqttConfig()
     devices: DevicesConfig = DevicesConfig()
+    gateway: GatewayConfig = GatewayConfig()
     metrics: MetricsConfig = MetricsConfig()
     eventbus: EventbusConfig = EventbusConfig()
     database: DatabaseConfig = DatabaseConfig()

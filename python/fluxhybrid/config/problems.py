@@ -153,6 +153,7 @@ def _in_words(error: ErrorDetails, context: Mapping[str, Any], setting: Setting)
 def _article(kind: Kind) -> str:
     return {
         Kind.TEXT: "text",
+        Kind.TABLES: "an array of tables",
         Kind.BOOLEAN: "true or false",
     }.get(kind, f"a {kind.value}")
 

@@ -41,6 +41,7 @@ class Kind(StrEnum):
     DURATION = "duration"
     BYTES = "size in bytes"
     TABLE = "table"
+    TABLES = "array of tables"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,8 @@ def _kind(field: FieldInfo) -> Kind:
         return Kind.CHOICE
     if get_origin(annotation) is dict:
         return Kind.TABLE
+    if get_origin(annotation) is list:
+        return Kind.TABLES
     members = set(get_args(annotation)) - {NoneType} or {annotation}
     if any(
         isinstance(mark, PlainSerializer) and mark.func is format_bytes for mark in field.metadata

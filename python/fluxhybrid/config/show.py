@@ -45,12 +45,21 @@ def as_json(loaded: Loaded, *, origins: bool = False) -> str:
 def toml_value(setting: Setting, value: Any) -> str:
     """A value in TOML's notation."""
     plain = _plain(setting, value)
-    if isinstance(plain, str):
+    return _inline(plain)
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
         # JSON's escapes are TOML's, but for DEL, which JSON leaves bare and TOML forbids.
-        return json.dumps(plain, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(plain, bool):
-        return "true" if plain else "false"
-    return repr(plain)
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list):
+        return "[" + ", ".join(_inline(item) for item in value) + "]"
+    if isinstance(value, dict):
+        pairs = (f"{_toml_key(key)} = {_inline(item)}" for key, item in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    return repr(value)
 
 
 def _plain(setting: Setting, value: Any) -> Any:

@@ -32,6 +32,7 @@ def product_entry(product: Product) -> dict[str, Any]:
         "decode": _decode(product),
         "plugin_chain": product.plugin_chain or [],
         "transform": product.transform,
+        "link": product.link,
         "metadata": product.metadata,
     }
 

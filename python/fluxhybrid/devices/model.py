@@ -109,6 +109,11 @@ class ProductIn(Input):
     transform: Script | None = Field(
         None, description="Rhai script that edits values after decoding and before storage."
     )
+    link: JsonObject | None = Field(
+        None,
+        description="How its devices are spoken with over raw TCP and UDP: framing, heartbeats, "
+        "poll plan, where to connect to. See docs/gateway.md.",
+    )
     metadata: JsonObject = Field(
         default_factory=dict, description="The thing model and whatever else belongs to it."
     )
@@ -126,6 +131,7 @@ class ProductPatch(Input):
     decode: AnyDecode = Field(default_factory=absent)
     plugin_chain: PluginChain = Field(default_factory=absent)
     transform: Script | None = None
+    link: JsonObject | None = None
     metadata: JsonObject = Field(default_factory=absent)
 
 
@@ -142,6 +148,7 @@ class ProductOut(Output):
     decode: dict[str, Any]
     plugin_chain: list[dict[str, Any]]
     transform: str | None
+    link: dict[str, Any] | None
     metadata: dict[str, Any]
     created_at_ms: int
     updated_at_ms: int

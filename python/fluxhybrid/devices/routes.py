@@ -57,6 +57,7 @@ def _shown(product: Product) -> ProductOut:
         decode=product.decode,
         plugin_chain=product.plugin_chain or [],
         transform=product.transform,
+        link=product.link,
         metadata=product.metadata,
         created_at_ms=product.created_at_ms,
         updated_at_ms=product.updated_at_ms,

@@ -66,10 +66,11 @@ class Products:
             reply_topic_template=wanted.reply_topic_template,
             decode=_decode(wanted.protocol_plugin_id, wanted.decode),
             transform=wanted.transform,
+            protocol_plugin_id=wanted.protocol_plugin_id,
+            link=wanted.link,
             metadata=wanted.metadata,
             created_at_ms=now,
             updated_at_ms=now,
-            protocol_plugin_id=wanted.protocol_plugin_id,
             plugin_chain=[use.model_dump() for use in wanted.plugin_chain],
         )
         self._plugins_are_there(product)

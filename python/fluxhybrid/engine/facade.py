@@ -70,6 +70,7 @@ class Engine:
         data_dir: where log, snapshots and configuration are kept.
         mqtt_host: address to listen on for devices.
         mqtt_port: TCP port to listen on for devices; 0 takes a free one, ``None`` opens none.
+        devices_port: TCP port of HTTP for devices, on ``mqtt_host``; ``None`` opens none.
         allow_anonymous: let clients in that give no name.
         durability: ``"sync"`` acknowledges what is on disk, ``"none"`` at once.
     """
@@ -81,6 +82,7 @@ class Engine:
         data_dir: str | os.PathLike[str] | None = None,
         mqtt_host: str = "127.0.0.1",
         mqtt_port: int | None = None,
+        devices_port: int | None = None,
         allow_anonymous: bool = False,
         durability: str = "sync",
     ) -> None:
@@ -94,12 +96,15 @@ class Engine:
                 "mqtt": None
                 if mqtt_port is None
                 else {"host": mqtt_host, "port": mqtt_port, "allow_anonymous": allow_anonymous},
+                "devices": None
+                if devices_port is None
+                else {"host": mqtt_host, "port": devices_port},
                 "engine": {"durability": durability},
             }
         self._native: Final = _native.Engine(_json(settings, "engine.settings"))
         self._outbox = Wake(self._native.outbox_fileno, self._native.outbox_clear)
         self.addresses: Final[dict[str, str]] = {}
-        """Where it listens: ``mqtt``; ``host:port`` each."""
+        """Where it listens, as ``host:port``: ``mqtt``, ``devices`` (HTTP), ``gateway.<name>``."""
 
     # ---- life
 

@@ -21,6 +21,7 @@ BUNDLED_PLUGINS: Final = Path(__file__).parents[1] / "plugins" / "ready"
 def engine_settings(config: Config) -> dict[str, Any]:
     """Everything the engine is told at start; durations in the unit at the end of the name."""
     mqtt, plane, telemetry = config.mqtt, config.engine, config.telemetry
+    devices, gateway = config.devices, config.gateway
     return {
         "data_dir": str(config.data_dir.absolute()),
         "mqtt": {
@@ -42,6 +43,25 @@ def engine_settings(config: Config) -> dict[str, Any]:
             "session_subscriptions_max": mqtt.session_subscriptions_max,
             "subscriptions_max": mqtt.subscriptions_max,
         },
+        "devices": {
+            "host": devices.host,
+            "port": devices.port,
+            "workers": devices.workers,
+            "connections_max": devices.connections_max,
+            "body_bytes_max": devices.body_bytes_max,
+            "head_timeout_ms": _ms(devices.head_timeout),
+            "body_timeout_ms": _ms(devices.body_timeout),
+            "keep_alive_timeout_ms": _ms(devices.keep_alive_timeout),
+            "requests_per_s_max": devices.requests_per_s_max,
+        },
+        "gateway": {
+            "workers": gateway.workers,
+            "connections_max": gateway.connections_max,
+            "connect_timeout_ms": _ms(gateway.connect_timeout),
+            "reconnect_min_ms": _ms(gateway.reconnect_min),
+            "reconnect_max_ms": _ms(gateway.reconnect_max),
+            "listeners": gateway.listeners,
+        },
         "engine": {
             "shards": plane.shard_count(),
             "durability": plane.durability,
@@ -49,6 +69,8 @@ def engine_settings(config: Config) -> dict[str, Any]:
             "log_inflight_bytes_max": plane.log_inflight_bytes_max,
             "log_retention_bytes_max": plane.log_retention_bytes_max,
             "log_retention_age_ms": _ms(plane.log_retention_age),
+            "offline_after_ms": _ms(plane.offline_after),
+            "silent_after_ms": _ms(plane.silent_after),
         },
         "eventbus": {"capacity": config.eventbus.capacity},
         "rules": rule_limits(config.rules),

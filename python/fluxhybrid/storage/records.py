@@ -42,10 +42,11 @@ class Product:
     reply_topic_template: str
     decode: dict[str, Any]
     transform: str | None
+    protocol_plugin_id: str | None
+    link: dict[str, Any] | None
     metadata: dict[str, Any]
     created_at_ms: int
     updated_at_ms: int
-    protocol_plugin_id: str | None = None
     plugin_chain: list[dict[str, Any]] | None = None
 
 

@@ -105,10 +105,12 @@ products: Final = Table(
     Column("reply_topic_template", String(TOPIC_LEN_MAX), nullable=False),
     Column("decode", JSON, nullable=False),
     Column("transform", _script(), nullable=True),
-    Column("metadata", JSON, nullable=False),
-    *_times(),
     Column("protocol_plugin_id", _key(64), nullable=True),
     Column("plugin_chain", JSON, nullable=True),
+    # How its devices are spoken with over raw TCP and UDP. No link is NULL, not JSON's null.
+    Column("link", JSON(none_as_null=True), nullable=True),
+    Column("metadata", JSON, nullable=False),
+    *_times(),
     UniqueConstraint("tenant_id", "key"),
     # What a foreign key with the tenant in it refers to.
     UniqueConstraint("tenant_id", "id"),

@@ -1,10 +1,12 @@
-//! What has to happen in MQTT although nobody sends anything: delayed wills, expired sessions.
+//! What has to happen although nobody sends anything: delayed wills, expired sessions, devices
+//! that are gone.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use flux_mqtt::{Broker, Inbound};
+use flux_pipeline::Pipeline;
 use flux_types::Instants;
 use parking_lot::Mutex;
 
@@ -21,12 +23,14 @@ impl Clockwork {
     pub(crate) fn start(
         broker: Arc<Broker>,
         publisher: Arc<Publisher>,
+        pipeline: Arc<Pipeline>,
         clock: Instants,
     ) -> Result<Self, EngineError> {
         let (stop, stopped) = sync_channel::<()>(1);
         let run = move || {
             let mut due: Vec<Inbound> = Vec::new();
             while stopped.recv_timeout(CLOCKWORK_PERIOD) == Err(RecvTimeoutError::Timeout) {
+                pipeline.settle_presence();
                 broker.tick(clock.now(), &mut due);
                 for Inbound { message, .. } in due.drain(..) {
                     let topic = message.topic.clone();

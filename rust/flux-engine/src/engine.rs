@@ -21,11 +21,15 @@ use crate::access::RegistryAccess;
 use crate::clockwork::Clockwork;
 use crate::delivery::MqttDelivery;
 use crate::error::EngineError;
+use crate::gateway::http::{HttpCounters, HttpProtocol};
+use crate::gateway::{PluginCodec, 
+    AnyDelivery, Codecs, GatewayParts, GatewayProtocol, GatewayShared, RegistryDirectory,
+};
 use crate::keeper::Keeper;
 use crate::mqtt::{MqttProtocol, Waiting};
 use crate::publisher::Publisher;
 use crate::scripts::Scripts;
-use crate::settings::{EngineSettings, MqttSettings};
+use crate::settings::{DevicesSettings, EngineSettings, GatewaySettings, MqttSettings};
 
 /// The data plane of one process.
 ///
@@ -36,9 +40,56 @@ pub struct Engine {
     registry: Arc<Registry>,
     scripts: Arc<Scripts>,
     keeper: Keeper,
+    /// What only protocol plugins know; set before the start.
+    plugins: RwLock<GatewayPlugins>,
     running: RwLock<Option<Arc<Running>>>,
     /// One start, stop or change at a time.
     order: Mutex<()>,
+}
+
+/// Addresses taken before anything else is started.
+struct Taken {
+    mqtt: Option<Listeners>,
+    http: Option<Listeners>,
+    gateway: Option<GatewayListeners>,
+}
+
+/// The gateway's addresses, and whose each is.
+struct GatewayListeners {
+    listeners: Listeners,
+    settings: GatewaySettings,
+    streams: Vec<Arc<flux_gateway::ListenerSpec>>,
+    datagrams: Vec<Arc<flux_gateway::ListenerSpec>>,
+}
+
+impl GatewayListeners {
+    fn bind(settings: &GatewaySettings) -> Result<Self, EngineError> {
+        let (mut streams, mut datagrams) = (Vec::new(), Vec::new());
+        let (mut tcp, mut udp) = (Vec::new(), Vec::new());
+        for (entry, spec) in settings.listeners.iter().zip(settings.compiled()?) {
+            let spec = Arc::new(spec);
+            for address in flux_net::resolve(&entry.host, entry.port)? {
+                let (addresses, specs) = match spec.transport {
+                    flux_gateway::Transport::Tcp => (&mut tcp, &mut streams),
+                    flux_gateway::Transport::Udp => (&mut udp, &mut datagrams),
+                };
+                addresses.push(address);
+                specs.push(Arc::clone(&spec));
+            }
+        }
+        let listeners = Listeners::bind_all(&tcp, &udp)?;
+        Ok(Self { listeners, settings: settings.clone(), streams, datagrams })
+    }
+}
+
+/// What only protocol plugins know.
+#[derive(Clone, Default)]
+pub struct GatewayPlugins {
+    /// Writes commands and recognises answers of the devices it speaks with; for others
+    /// [`flux_gateway::JsonCodec`] does.
+    pub codec: Option<Arc<dyn flux_gateway::LineCodec>>,
+    /// Finds frames where the framing is `plugin`; nothing is ever a frame where none is given.
+    pub scanner: Option<Arc<dyn flux_gateway::FrameScanner>>,
 }
 
 /// What there is while it runs.
@@ -51,11 +102,17 @@ pub(crate) struct Running {
     pub(crate) series: Store,
     /// Flushes, merges and retires blocks as long as it is there.
     upkeep: Mutex<Option<Upkeep>>,
+    pub(crate) http: Mutex<Option<Server>>,
+    pub(crate) gateway_server: Mutex<Option<Server>>,
+    pub(crate) gateway: Option<Arc<GatewayShared>>,
+    pub(crate) http_counters: Arc<HttpCounters>,
     access: Arc<RegistryAccess>,
     publisher: Arc<Publisher>,
     clock: Instants,
     clockwork: Clockwork,
     mqtt_address: Option<SocketAddr>,
+    devices_address: Option<SocketAddr>,
+    gateway_addresses: Vec<(String, SocketAddr)>,
     /// Taken away before the log is closed.
     subscriptions: Mutex<Vec<Subscription>>,
 }
@@ -93,9 +150,19 @@ impl Engine {
             registry,
             scripts,
             keeper,
+            plugins: RwLock::default(),
             running: RwLock::default(),
             order: Mutex::new(()),
         }
+    }
+
+    /// Has products with a protocol plugin spoken with through it: who writes their commands and
+    /// recognises their answers, and who finds their frames. Counts from the next start; what is not
+    /// given stays as it was.
+    pub fn set_gateway_plugins(&self, plugins: GatewayPlugins) {
+        let mut known = self.plugins.write();
+        known.codec = plugins.codec.or_else(|| known.codec.take());
+        known.scanner = plugins.scanner.or_else(|| known.scanner.take());
     }
 
     /// The compiled configuration.
@@ -115,10 +182,11 @@ impl Engine {
             return Ok(());
         }
         // taken first: a port in use must not cost a recovery
-        let listeners = match &self.settings.mqtt {
-            Some(mqtt) => Some(Listeners::bind(&flux_net::resolve(&mqtt.host, mqtt.port)?)?),
-            None => None,
-        };
+        let bind = |host: &str, port| Listeners::bind(&flux_net::resolve(host, port)?);
+        let mqtt = self.settings.mqtt.as_ref().map(|mqtt| bind(&mqtt.host, mqtt.port));
+        let http = self.settings.devices.as_ref().map(|http| bind(&http.host, http.port));
+        let gateway = self.settings.gateway.as_ref().map(GatewayListeners::bind).transpose()?;
+        let listeners = Taken { mqtt: mqtt.transpose()?, http: http.transpose()?, gateway };
         create_data_dir(&self.settings)?;
         let log = Log::open(self.settings.log_options())?;
         let outcome = self.start_over(log.clone(), listeners);
@@ -130,7 +198,7 @@ impl Engine {
         Ok(())
     }
 
-    fn start_over(&self, log: Log, listeners: Option<Listeners>) -> Result<Running, EngineError> {
+    fn start_over(&self, log: Log, listeners: Taken) -> Result<Running, EngineError> {
         if self.registry.current().generation() == Generation::default()
             && let Some(document) = self.keeper.file().load()?
         {
@@ -141,7 +209,9 @@ impl Engine {
         let access =
             Arc::new(RegistryAccess::new(Arc::clone(&self.registry), mqtt.allow_anonymous));
         let broker = Broker::new(mqtt.limits(), access.clone());
-        let delivery: Arc<dyn Delivery> = Arc::new(MqttDelivery(Arc::clone(broker.router())));
+        let mqtt_delivery = Arc::new(MqttDelivery(Arc::clone(broker.router())));
+        let any_delivery = Arc::new(AnyDelivery::new(mqtt_delivery));
+        let delivery: Arc<dyn Delivery> = any_delivery.clone();
         let plugins = Plugins::open(self.settings.plugin_options())?;
         crate::plugins::want(&plugins, self.registry.snapshot().plugin_uses());
         let series = Store::open({
@@ -150,13 +220,18 @@ impl Engine {
             options
         })?;
         let upkeep = Upkeep::start(&series).map_err(EngineError::thread)?;
-        let workers = if listeners.is_some() { mqtt.workers } else { 0 };
+        let devices = self.settings.devices.clone().unwrap_or_default();
+        let workers = [
+            listeners.mqtt.as_ref().map_or(0, |_| mqtt.workers),
+            listeners.http.as_ref().map_or(0, |_| devices.workers),
+            listeners.gateway.as_ref().map_or(0, |gateway| gateway.settings.workers),
+        ];
         let parts = PipelineParts {
             log: log.clone(),
             registry: Arc::clone(&self.registry),
             delivery: Arc::clone(&delivery),
             clock,
-            ingests: workers + 1,
+            ingests: workers.iter().sum::<usize>() + 1,
             rule_limits: self.settings.rules.limits(),
             plugins: plugins.clone(),
             series: Some(series.clone()),
@@ -165,8 +240,13 @@ impl Engine {
         let pipeline = Arc::new(pipeline);
         access.set_pipeline(&pipeline);
         let own = ingests.pop().ok_or(EngineError::Stopped)?;
-        let publisher = Arc::new(Publisher::new(log.clone(), own, delivery));
-        let clockwork = Clockwork::start(Arc::clone(&broker), Arc::clone(&publisher), clock)?;
+        let publisher = Arc::new(Publisher::new(log.clone(), own, Arc::clone(&delivery)));
+        let clockwork = Clockwork::start(
+            Arc::clone(&broker),
+            Arc::clone(&publisher),
+            Arc::clone(&pipeline),
+            clock,
+        )?;
         let mut running = Running {
             log,
             pipeline,
@@ -175,17 +255,56 @@ impl Engine {
             plugins,
             series,
             upkeep: Mutex::new(Some(upkeep)),
+            http: Mutex::default(),
+            gateway_server: Mutex::default(),
+            gateway: None,
+            http_counters: Arc::default(),
             access,
             publisher,
             clock,
             clockwork,
             mqtt_address: None,
+            devices_address: None,
+            gateway_addresses: Vec::new(),
             subscriptions: Mutex::default(),
         };
-        if let Some(listeners) = listeners {
+        if let Some(listeners) = listeners.gateway {
+            let own = ingests.split_off(ingests.len().saturating_sub(workers[2]));
+            let shared = self.gateway(&listeners, clock);
+            any_delivery.set_gateway(&shared);
+            running.gateway = Some(Arc::clone(&shared));
+            running.listen_gateway(listeners, shared, own, &delivery)?;
+        }
+        if let Some(listeners) = listeners.http {
+            let own = ingests.split_off(ingests.len().saturating_sub(devices.workers));
+            running.listen_http(listeners, &devices, own, &self.registry, &delivery)?;
+        }
+        if let Some(listeners) = listeners.mqtt {
             running.listen(listeners, &mqtt, ingests)?;
         }
         Ok(running)
+    }
+
+    fn gateway(&self, listeners: &GatewayListeners, clock: Instants) -> Arc<GatewayShared> {
+        let directory = Arc::new(RegistryDirectory::new(Arc::clone(&self.registry)));
+        let plugins = self.plugins.read();
+        let codec = Codecs {
+            plugins: Some(plugins.codec.clone().unwrap_or_else(|| {
+                let (registry, hosted) = (Arc::clone(&self.registry), running.plugins.clone());
+                Arc::new(PluginCodec::new(registry, hosted))
+            })),
+            json: flux_gateway::JsonCodec::new(directory.clone()),
+        };
+        GatewayShared::new(GatewayParts {
+            settings: listeners.settings.clone(),
+            registry: Arc::clone(&self.registry),
+            codec: Arc::new(codec),
+            scanner: plugins.scanner.clone().unwrap_or_else(|| Arc::new(flux_gateway::NoScanner)),
+            directory: directory.clone(),
+            clock,
+            streams: listeners.streams.clone(),
+            datagrams: listeners.datagrams.clone(),
+        })
     }
 
     /// Stops in bounded time: the listener first, then what is on disk is decided and done, then
@@ -205,6 +324,19 @@ impl Engine {
     #[must_use]
     pub fn mqtt_address(&self) -> Option<SocketAddr> {
         self.running.read().as_ref().and_then(|running| running.mqtt_address)
+    }
+
+    /// The address of the HTTP listener for devices.
+    #[must_use]
+    pub fn devices_address(&self) -> Option<SocketAddr> {
+        self.running.read().as_ref().and_then(|running| running.devices_address)
+    }
+
+    /// The addresses of the gateway's listeners, by their names.
+    #[must_use]
+    pub fn gateway_addresses(&self) -> Vec<(String, SocketAddr)> {
+        let running = self.running.read();
+        running.as_ref().map(|running| running.gateway_addresses.clone()).unwrap_or_default()
     }
 
     pub(crate) fn eventbus_capacity(&self) -> usize {
@@ -354,6 +486,80 @@ impl Running {
         };
         let server = Server::start(listeners, &config, protocol)?;
         self.mqtt_address = server.local_addresses().first().copied();
+        self.wake_on_commit(&server, waiting);
+        *self.server.lock() = Some(server);
+        Ok(())
+    }
+
+    fn listen_http(
+        &mut self,
+        listeners: Listeners,
+        devices: &DevicesSettings,
+        ingests: Vec<Ingest>,
+        registry: &Arc<Registry>,
+        delivery: &Arc<dyn Delivery>,
+    ) -> Result<(), EngineError> {
+        let waiting: Arc<[Waiting]> = (0..devices.workers).map(|_| Waiting::default()).collect();
+        let protocol = HttpProtocol {
+            registry: Arc::clone(registry),
+            pipeline: Arc::clone(&self.pipeline),
+            delivery: Arc::clone(delivery),
+            clock: self.clock,
+            limits: Arc::new(devices.limits()),
+            requests_per_s_max: devices.requests_per_s_max,
+            counters: Arc::clone(&self.http_counters),
+            rates: Arc::default(),
+            ingests: Mutex::new(ingests),
+            waiting: Arc::clone(&waiting),
+        };
+        let config = ServerConfig {
+            name: "devices".to_owned(),
+            workers: devices.workers,
+            limits: devices.net_limits(),
+        };
+        let server = Server::start(listeners, &config, protocol)?;
+        self.devices_address = server.local_addresses().first().copied();
+        self.wake_on_commit(&server, waiting);
+        *self.http.lock() = Some(server);
+        Ok(())
+    }
+
+    fn listen_gateway(
+        &mut self,
+        listeners: GatewayListeners,
+        shared: Arc<GatewayShared>,
+        ingests: Vec<Ingest>,
+        delivery: &Arc<dyn Delivery>,
+    ) -> Result<(), EngineError> {
+        let GatewayListeners { listeners, settings, streams, datagrams } = listeners;
+        let waiting: Arc<[Waiting]> = (0..settings.workers).map(|_| Waiting::default()).collect();
+        let protocol = GatewayProtocol {
+            shared,
+            pipeline: Arc::clone(&self.pipeline),
+            delivery: Arc::clone(delivery),
+            ingests: Mutex::new(ingests),
+            waiting: Arc::clone(&waiting),
+        };
+        let config = ServerConfig {
+            name: "gateway".to_owned(),
+            workers: settings.workers,
+            limits: settings.net_limits(),
+        };
+        let server = Server::start(listeners, &config, protocol)?;
+        let named = |spec: &Arc<flux_gateway::ListenerSpec>, address: &SocketAddr| {
+            (spec.name.to_string(), *address)
+        };
+        let by_stream = streams.iter().zip(server.local_addresses());
+        let by_datagram = datagrams.iter().zip(server.datagram_addresses());
+        let all = by_stream.chain(by_datagram);
+        self.gateway_addresses = all.map(|(spec, address)| named(spec, address)).collect();
+        self.wake_on_commit(&server, waiting);
+        *self.gateway_server.lock() = Some(server);
+        Ok(())
+    }
+
+    /// Has the log wake those workers that wait for it.
+    fn wake_on_commit(&self, server: &Server, waiting: Arc<[Waiting]>) {
         let wakers = server.wakers();
         let wake = move || {
             for waker in wakers.iter() {
@@ -367,14 +573,15 @@ impl Running {
         let on_room = Arc::clone(&wake);
         subscriptions.push(self.log.on_commit(move |_| wake()));
         subscriptions.push(self.log.on_room(move || on_room()));
-        *self.server.lock() = Some(server);
-        Ok(())
     }
 
     fn configure(&self, applied: &Applied) {
         crate::plugins::want(&self.plugins, applied.plugin_uses());
         for problem in self.pipeline.configure(applied) {
             tracing::error!(%problem, "a part of the configuration does not work");
+        }
+        if let Some(gateway) = &self.gateway {
+            gateway.configure(applied);
         }
         for (tenant, id) in self.access.dismissed(&applied.changes) {
             self.broker.sessions().disconnect_principal(tenant, &id, Reason::NOT_AUTHORIZED);
@@ -383,11 +590,16 @@ impl Running {
 
     fn stop(&self) -> bool {
         let mut clean = true;
-        if let Some(mut server) = self.server.lock().take()
-            && let Err(error) = server.stop()
-        {
-            tracing::error!(%error, "the listener did not stop in time");
-            clean = false;
+        for server in [&self.http, &self.gateway_server, &self.server] {
+            if let Some(mut server) = server.lock().take()
+                && let Err(error) = server.stop()
+            {
+                tracing::error!(%error, "a listener did not stop in time");
+                clean = false;
+            }
+        }
+        if let Some(gateway) = &self.gateway {
+            gateway.stop();
         }
         self.clockwork.stop();
         clean &= self.pipeline.stop();

@@ -20,6 +20,8 @@ mod clockwork;
 mod delivery;
 mod engine;
 mod error;
+mod gateway;
+mod intake;
 mod keeper;
 mod metrics;
 mod mqtt;
@@ -31,12 +33,12 @@ mod scripts;
 mod settings;
 mod telemetry;
 
-pub use engine::{Engine, Health};
+pub use engine::{Engine, GatewayPlugins, Health};
 pub use error::EngineError;
 pub use people::Paging;
 pub use records::live_event;
 pub use settings::{
-    DataPlaneSettings, DurabilityWord, EngineSettings, EventbusSettings, MqttSettings,
-    PluginSettings, RuleSettings, TelemetrySettings,
+    DataPlaneSettings, DevicesSettings, DurabilityWord, EngineSettings, EventbusSettings,
+    GatewaySettings, MqttSettings, PluginSettings, RuleSettings, TelemetrySettings,
 };
 pub use telemetry::TelemetryQuery;

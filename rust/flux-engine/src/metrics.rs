@@ -5,6 +5,7 @@
 
 use std::fmt::{Display, Write};
 
+use flux_gateway::LATENESS_BUCKETS_MS;
 use flux_log::SYNC_BUCKETS_US;
 use flux_mqtt::DropReason;
 use flux_net::CloseReason;
@@ -66,6 +67,8 @@ impl Engine {
         network(&mut page, &running);
         plugins(&mut page, &running);
         series(&mut page, &running);
+        http(&mut page, &running);
+        gateway(&mut page, &running);
         Ok(page.0)
     }
 
@@ -314,4 +317,50 @@ fn plugin_durations(page: &mut Page, all: &[PluginStatus]) {
         let _ = writeln!(page.0, "{name}_sum{{plugin=\"{id}\"}} {seconds}");
         let _ = writeln!(page.0, "{name}_count{{plugin=\"{id}\"}} {count}");
     }
+}
+
+fn http(page: &mut Page, running: &Running) {
+    let Some(counters) = running.http.lock().as_ref().map(flux_net::Server::counters) else {
+        return;
+    };
+    let open = counters.snapshot().open;
+    page.gauge("flux_device_http_connections", "HTTP connections of devices.", open);
+    let taken = running.http_counters.taken.load(std::sync::atomic::Ordering::Relaxed);
+    let help = "Requests of devices taken: on disk.";
+    page.counter("flux_device_http_taken_total", help, taken);
+    let refused = running.http_counters.refused().into_iter();
+    let refused = refused.map(|(status, count)| (status.to_string(), count));
+    let help = "Requests of devices refused.";
+    page.labelled(("flux_device_http_refused_total", "counter", help), "status", refused);
+}
+
+fn gateway(page: &mut Page, running: &Running) {
+    let server = running.gateway_server.lock().as_ref().map(flux_net::Server::counters);
+    let (Some(gateway), Some(server)) = (&running.gateway, server) else { return };
+    let net = server.snapshot();
+    page.gauge("flux_gateway_connections", "Raw connections of devices.", net.open);
+    let reachable = gateway.reachable_len();
+    page.gauge("flux_gateway_devices_reachable", "Devices on a line now.", reachable);
+    page.counter("flux_gateway_datagrams_in_total", "Datagrams received.", net.datagrams_in);
+    page.counter("flux_gateway_datagrams_out_total", "Datagrams sent.", net.datagrams_out);
+    let help = "Datagrams that could not be sent.";
+    page.counter("flux_gateway_datagrams_unsent_total", help, net.datagrams_unsent);
+    for (name, value) in gateway.counters.read() {
+        let help = format!("Raw devices: {}.", name.replace('_', " "));
+        page.counter(&format!("flux_gateway_{name}_total"), &help, value);
+    }
+    let lateness = &gateway.counters.lateness;
+    let name = "flux_gateway_poll_lateness_seconds";
+    page.head(name, "histogram", "From when a poll was due to when it was sent.");
+    let buckets = lateness.buckets();
+    let mut sum = 0;
+    for (bound_ms, count) in LATENESS_BUCKETS_MS.iter().zip(&buckets) {
+        sum += count;
+        let bound = *bound_ms as f64 / 1e3;
+        let _ = writeln!(page.0, "{name}_bucket{{le=\"{bound}\"}} {sum}");
+    }
+    let all: u64 = buckets.iter().sum();
+    let _ = writeln!(page.0, "{name}_bucket{{le=\"+Inf\"}} {all}");
+    let _ = writeln!(page.0, "{name}_sum {}", lateness.sum_ms() as f64 / 1e3);
+    let _ = writeln!(page.0, "{name}_count {all}");
 }

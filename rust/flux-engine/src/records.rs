@@ -29,7 +29,7 @@ pub(crate) fn latest(device: &DeviceLatest) -> Json {
 
 /// Whether a device is there.
 pub(crate) fn presence(presence: Option<Presence>) -> Json {
-    let online = presence.is_some_and(|known| known.connections > 0);
+    let online = presence.is_some_and(|known| known.online);
     json!({
         "status": if online { "online" } else { "offline" },
         "last_online": presence.map(|known| known.last_ms),

@@ -40,6 +40,10 @@ impl ScriptCheck for Scripts {
         outcome.err().map(|error| error.to_problem()).into_iter().collect()
     }
 
+    fn check_link(&self, link: &serde_json::Value) -> Vec<Problem> {
+        flux_gateway::LinkSpec::from_json(link).err().unwrap_or_default()
+    }
+
     fn check_mapping(&self, mapping: &JsonMapping) -> Vec<Problem> {
         Decoder::compile(mapping).err().unwrap_or_default()
     }

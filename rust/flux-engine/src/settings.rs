@@ -10,6 +10,8 @@ use flux_log::{Durability, LogOptions, Retention};
 use flux_pipeline::PipelineSettings;
 use serde::Deserialize;
 
+use crate::error::EngineError;
+
 /// How the engine is set up.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +21,12 @@ pub struct EngineSettings {
     /// The MQTT listener; none: devices are not served.
     #[serde(default)]
     pub mqtt: Option<MqttSettings>,
+    /// HTTP for devices; none: it is not served.
+    #[serde(default)]
+    pub devices: Option<DevicesSettings>,
+    /// Raw TCP and UDP; none: neither listeners nor connections of our own.
+    #[serde(default)]
+    pub gateway: Option<GatewaySettings>,
     /// Shards and log.
     #[serde(default)]
     pub engine: DataPlaneSettings,
@@ -43,6 +51,8 @@ impl EngineSettings {
         Self {
             data_dir: data_dir.into(),
             mqtt: None,
+            devices: None,
+            gateway: None,
             engine: DataPlaneSettings::default(),
             eventbus: EventbusSettings::default(),
             rules: RuleSettings::default(),
@@ -215,6 +225,123 @@ impl MqttSettings {
     }
 }
 
+/// `[devices]`: HTTP for devices.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DevicesSettings {
+    /// Name or address to listen on.
+    pub host: String,
+    /// TCP port; 0 takes a free one.
+    pub port: u16,
+    /// Network threads.
+    pub workers: usize,
+    /// Connections at the same time.
+    pub connections_max: usize,
+    /// Largest content of a request, bytes.
+    pub body_bytes_max: usize,
+    /// Time for a request's head, ms.
+    pub head_timeout_ms: u64,
+    /// Time for its content, ms.
+    pub body_timeout_ms: u64,
+    /// Time between two requests, ms.
+    pub keep_alive_timeout_ms: u64,
+    /// Requests a second from one device; 0 is no limit.
+    pub requests_per_s_max: u32,
+}
+
+impl Default for DevicesSettings {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 8081,
+            workers: 1,
+            connections_max: 10_000,
+            body_bytes_max: 1 << 20,
+            head_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
+            keep_alive_timeout_ms: 75_000,
+            requests_per_s_max: 0,
+        }
+    }
+}
+
+impl DevicesSettings {
+    pub(crate) fn limits(&self) -> flux_gateway::http::HttpLimits {
+        flux_gateway::http::HttpLimits {
+            body_bytes_max: self.body_bytes_max,
+            head_timeout_ms: self.head_timeout_ms,
+            body_timeout_ms: self.body_timeout_ms,
+            keep_alive_timeout_ms: self.keep_alive_timeout_ms,
+            ..flux_gateway::http::HttpLimits::default()
+        }
+    }
+
+    pub(crate) fn net_limits(&self) -> flux_net::Limits {
+        flux_net::Limits { connections_max: self.connections_max, ..flux_net::Limits::default() }
+    }
+}
+
+/// `[gateway]`: raw TCP and UDP.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewaySettings {
+    /// Network threads.
+    pub workers: usize,
+    /// Connections at the same time, over all listeners and those we open.
+    pub connections_max: usize,
+    /// How long a connection we open may take, ms.
+    pub connect_timeout_ms: u64,
+    /// How long until a connection that broke is opened again, at first, ms.
+    pub reconnect_min_ms: u64,
+    /// How long at most, ms.
+    pub reconnect_max_ms: u64,
+    /// Where devices come in.
+    pub listeners: Vec<flux_gateway::ListenerEntry>,
+}
+
+impl Default for GatewaySettings {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            connections_max: 20_000,
+            connect_timeout_ms: 5_000,
+            reconnect_min_ms: 1_000,
+            reconnect_max_ms: 60_000,
+            listeners: Vec::new(),
+        }
+    }
+}
+
+impl GatewaySettings {
+    /// The listeners' settings.
+    pub(crate) fn compiled(&self) -> Result<Vec<flux_gateway::ListenerSpec>, EngineError> {
+        let mut all = Vec::new();
+        let mut problems = Vec::new();
+        for (index, entry) in self.listeners.iter().enumerate() {
+            match entry.compile() {
+                Ok(spec) => all.push(spec),
+                Err(found) => problems.extend(found.into_iter().map(|problem| {
+                    let pointer = format!("/gateway/listeners/{index}{}", problem.pointer);
+                    problem.at(pointer).to_string()
+                })),
+            }
+            let twice = self.listeners.iter().take(index).any(|other| other.name == entry.name);
+            if twice {
+                problems.push(format!("/gateway/listeners/{index}/name: stands twice"));
+            }
+        }
+        if problems.is_empty() { Ok(all) } else { Err(EngineError::Settings(problems.join("; "))) }
+    }
+
+    pub(crate) fn net_limits(&self) -> flux_net::Limits {
+        flux_net::Limits {
+            connections_max: self.connections_max,
+            connect_timeout_ms: self.connect_timeout_ms,
+            ..flux_net::Limits::default()
+        }
+    }
+}
+
 /// `[engine]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -237,6 +364,10 @@ pub struct DataPlaneSettings {
     pub snapshot_interval_ms: u64,
     /// How long a device may take to reply to a command, ms.
     pub reply_timeout_ms: u64,
+    /// How long a device may be without a connection before it is told to be away, ms.
+    pub offline_after_ms: u64,
+    /// How long a device that needs no connection is there after it was heard, ms.
+    pub silent_after_ms: u64,
 }
 
 impl Default for DataPlaneSettings {
@@ -251,6 +382,8 @@ impl Default for DataPlaneSettings {
             repair: false,
             snapshot_interval_ms: 30_000,
             reply_timeout_ms: 30_000,
+            offline_after_ms: 5_000,
+            silent_after_ms: 600_000,
         }
     }
 }
@@ -311,6 +444,8 @@ impl EngineSettings {
         let plane = &self.engine;
         let mut options = LogOptions::new(self.data_dir.join("log"));
         let packet = self.mqtt.as_ref().map_or(1 << 20, |mqtt| mqtt.packet_bytes_max);
+        let body = self.devices.as_ref().map_or(0, |devices| devices.body_bytes_max);
+        let packet = packet.max(body).max(flux_gateway::framing::FRAME_BYTES_CEILING);
         options.record_bytes_max = packet + ENVELOPE_BYTES_MAX;
         // what a network worker appends at a time, and the largest record behind it
         options.batch_bytes_max = (2 << 20) + options.record_bytes_max;
@@ -340,6 +475,8 @@ impl EngineSettings {
             ring_capacity: self.eventbus.capacity,
             snapshot_interval: Duration::from_millis(self.engine.snapshot_interval_ms),
             reply_timeout: Duration::from_millis(self.engine.reply_timeout_ms),
+            offline_after: Duration::from_millis(self.engine.offline_after_ms),
+            silent_after: Duration::from_millis(self.engine.silent_after_ms),
             ..PipelineSettings::default()
         }
     }

@@ -23,6 +23,8 @@ pub(crate) struct Control {
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// We asked for it, and it is not there yet.
+    Connecting,
     /// The protocol serves it.
     Open,
     /// The protocol is done; the output is being flushed.
@@ -31,7 +33,8 @@ pub(crate) enum Stage {
     Lingering,
 }
 
-/// A connection. `C` is the protocol's part, there while it is [`Stage::Open`].
+/// A connection. `C` is the protocol's part, there while it is [`Stage::Connecting`] or
+/// [`Stage::Open`].
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, not one state")]
 pub(crate) struct Entry<C> {
@@ -80,11 +83,17 @@ pub(crate) struct Entry<C> {
     pub(crate) scheduled_tick: u64,
     /// What of `buffered_bytes` is ours.
     pub(crate) charged: usize,
-    pub(crate) ip: IpAddr,
+    /// The peer's address, where it is counted against `connections_per_ip_max`.
+    pub(crate) ip: Option<IpAddr>,
 }
 
 impl<C> Entry<C> {
-    pub(crate) fn new(transport: Transport, ip: IpAddr, now_ms: u64, limits: &Limits) -> Self {
+    pub(crate) fn new(
+        transport: Transport,
+        ip: Option<IpAddr>,
+        now_ms: u64,
+        limits: &Limits,
+    ) -> Self {
         Self {
             transport,
             protocol: None,
@@ -130,7 +139,7 @@ impl<C> Entry<C> {
                     || self.offer && !self.paused && !self.deaf
                     || self.readable && !self.ended && !self.held(limits)
             }
-            Stage::Flushing => false,
+            Stage::Connecting | Stage::Flushing => false,
             Stage::Lingering => self.readable,
         }
     }

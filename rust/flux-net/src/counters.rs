@@ -22,6 +22,10 @@ pub struct Counters {
     pub(crate) accept_failed: AtomicU64,
     pub(crate) stop_forced: AtomicU64,
     pub(crate) panics: AtomicU64,
+    pub(crate) connecting: AtomicU64,
+    pub(crate) datagrams_in: AtomicU64,
+    pub(crate) datagrams_out: AtomicU64,
+    pub(crate) datagrams_unsent: AtomicU64,
     pub(crate) closed: [AtomicU64; CloseReason::ALL.len()],
 }
 
@@ -59,6 +63,14 @@ pub struct CountersSnapshot {
     pub stop_forced: u64,
     /// Panics of the protocol that were contained.
     pub panics: u64,
+    /// Connections we have asked for, those refused included.
+    pub connecting: u64,
+    /// Datagrams received.
+    pub datagrams_in: u64,
+    /// Datagrams sent.
+    pub datagrams_out: u64,
+    /// Datagrams that could not be sent at once, and were dropped.
+    pub datagrams_unsent: u64,
     closed: [u64; CloseReason::ALL.len()],
 }
 
@@ -101,6 +113,10 @@ impl Counters {
             accept_failed: get(&self.accept_failed),
             stop_forced: get(&self.stop_forced),
             panics: get(&self.panics),
+            connecting: get(&self.connecting),
+            datagrams_in: get(&self.datagrams_in),
+            datagrams_out: get(&self.datagrams_out),
+            datagrams_unsent: get(&self.datagrams_unsent),
             closed,
         }
     }

@@ -49,6 +49,21 @@ pub enum NetError {
         #[source]
         source: io::Error,
     },
+    /// A connection to a peer could not even be begun.
+    #[error("cannot connect to {address}")]
+    Connect {
+        /// The peer's address.
+        address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// As many connections are open as may be.
+    #[error("connections_max = {max} is reached")]
+    ConnectionsMax {
+        /// The limit.
+        max: usize,
+    },
     /// A limit out of its range.
     #[error("{name} = {given} is out of range: give {min} to {max}")]
     Limit {
@@ -127,6 +142,8 @@ impl Coded for NetError {
             Self::AddressUnresolved { .. } => "net.address_unresolved",
             Self::NoAddress => "net.no_address",
             Self::Listen { .. } => "net.listen",
+            Self::Connect { .. } => "net.connect",
+            Self::ConnectionsMax { .. } => "net.connections_max",
             Self::Limit { .. } => "net.limit",
             Self::Worker { .. } => "net.worker",
             Self::StopTimedOut { .. } => "net.stop_timed_out",
@@ -141,9 +158,11 @@ impl Coded for NetError {
             | Self::AddressUnresolved { .. }
             | Self::NoAddress
             | Self::Limit { .. } => ErrorKind::Invalid,
-            Self::Listen { .. } | Self::Worker { .. } | Self::StopTimedOut { .. } => {
-                ErrorKind::Unavailable
-            }
+            Self::Listen { .. }
+            | Self::Connect { .. }
+            | Self::ConnectionsMax { .. }
+            | Self::Worker { .. }
+            | Self::StopTimedOut { .. } => ErrorKind::Unavailable,
         }
     }
 }

@@ -15,6 +15,7 @@
 mod accept;
 mod connection;
 mod counters;
+mod datagram;
 mod dirty;
 mod error;
 mod limits;
@@ -32,7 +33,9 @@ pub use counters::{Counters, CountersSnapshot};
 pub use error::NetError;
 pub use limits::{CONNECTIONS_CEILING, Limits, WORKERS_MAX};
 pub use listener::{Listeners, resolve};
-pub use ports::{CloseReason, ConnectionId, Context, Peer, Protocol, Verdict, WorkerProtocol};
+pub use ports::{
+    CloseReason, ConnectionId, Context, Datagram, Peer, Protocol, Verdict, WorkerProtocol,
+};
 pub use server::{Server, ServerConfig};
 pub use waker::{ConnectionHandle, WorkerWaker};
 pub use worker::WorkerIo;

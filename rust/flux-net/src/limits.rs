@@ -44,6 +44,8 @@ pub struct Limits {
     /// How long a peer has until the protocol calls
     /// [`Context::established`](crate::Context::established). Default 10 000.
     pub handshake_timeout_ms: u64,
+    /// How long a connection we open may take until it is there. Default 10 000.
+    pub connect_timeout_ms: u64,
     /// How long a peer may take no byte of what waits for it. Default 30 000.
     pub write_timeout_ms: u64,
     /// How long a connection lives on after its peer ended its side, if the protocol keeps it.
@@ -70,6 +72,7 @@ impl Default for Limits {
             read_rate_max: 0,
             read_bytes_per_turn: 32 << 10,
             handshake_timeout_ms: 10_000,
+            connect_timeout_ms: 10_000,
             write_timeout_ms: 30_000,
             half_closed_timeout_ms: 10_000,
             linger_timeout_ms: 1_000,
@@ -88,7 +91,7 @@ impl Limits {
     /// [`NetError::Limit`] names the first that is out of range.
     pub fn validate(&self) -> Result<(), NetError> {
         let size = |n: usize| n as u64;
-        let ranges: [(&'static str, u64, u64, u64); 12] = [
+        let ranges: [(&'static str, u64, u64, u64); 13] = [
             ("connections_max", size(self.connections_max), 1, size(CONNECTIONS_CEILING)),
             ("backlog_len", u64::from(self.backlog_len), 1, 65_535),
             ("input_bytes_max", size(self.input_bytes_max), 1, 1 << 30),
@@ -97,6 +100,7 @@ impl Limits {
             ("buffered_bytes_max", size(self.buffered_bytes_max), 1, u64::MAX >> 1),
             ("read_bytes_per_turn", size(self.read_bytes_per_turn), 1, size(READ_BYTES_CEILING)),
             ("handshake_timeout_ms", self.handshake_timeout_ms, 1, TIMEOUT_MS_CEILING),
+            ("connect_timeout_ms", self.connect_timeout_ms, 1, TIMEOUT_MS_CEILING),
             ("write_timeout_ms", self.write_timeout_ms, 1, TIMEOUT_MS_CEILING),
             ("half_closed_timeout_ms", self.half_closed_timeout_ms, 1, TIMEOUT_MS_CEILING),
             ("linger_timeout_ms", self.linger_timeout_ms, 0, TIMEOUT_MS_CEILING),

@@ -13,6 +13,7 @@ use crate::limits::Limits;
 #[derive(Debug)]
 pub struct Listeners {
     sockets: Vec<(Socket, SocketAddr)>,
+    datagrams: Vec<(Socket, SocketAddr)>,
 }
 
 /// The addresses of a host, which is an IP address or a name, with a port.
@@ -41,12 +42,28 @@ impl Listeners {
         if addresses.is_empty() {
             return Err(NetError::NoAddress);
         }
-        let mut sockets = Vec::with_capacity(addresses.len());
-        for &address in addresses {
-            let only_v6 = addresses.iter().any(|a| a.is_ipv4() && a.port() == address.port());
-            sockets.push(bind_one(address, only_v6).map_err(|error| explain(address, error))?);
-        }
-        Ok(Self { sockets })
+        Self::bind_all(addresses, &[])
+    }
+
+    /// Takes addresses for streams and others for datagrams; either may be none, for a server that
+    /// only opens connections itself.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn bind_all(streams: &[SocketAddr], datagrams: &[SocketAddr]) -> Result<Self, NetError> {
+        Ok(Self { sockets: take(streams, Type::STREAM)?, datagrams: take(datagrams, Type::DGRAM)? })
+    }
+
+    /// The addresses taken for datagrams, in the order given, ports chosen.
+    #[must_use]
+    pub fn datagram_addresses(&self) -> Vec<SocketAddr> {
+        self.datagrams.iter().map(|(_, address)| *address).collect()
+    }
+
+    /// The sockets for datagrams, which receive from now on.
+    pub(crate) fn take_datagrams(&mut self) -> Vec<mio::net::UdpSocket> {
+        let sockets = std::mem::take(&mut self.datagrams).into_iter();
+        sockets.map(|(socket, _)| mio::net::UdpSocket::from_std(socket.into())).collect()
     }
 
     /// The addresses taken, in the order given, ports chosen.
@@ -68,13 +85,25 @@ impl Listeners {
     }
 }
 
-fn bind_one(address: SocketAddr, only_v6: bool) -> io::Result<(Socket, SocketAddr)> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+fn take(addresses: &[SocketAddr], kind: Type) -> Result<Vec<(Socket, SocketAddr)>, NetError> {
+    let mut sockets = Vec::with_capacity(addresses.len());
+    for &address in addresses {
+        let only_v6 = addresses.iter().any(|a| a.is_ipv4() && a.port() == address.port());
+        sockets.push(bind_one(address, only_v6, kind).map_err(|error| explain(address, error))?);
+    }
+    Ok(sockets)
+}
+
+fn bind_one(address: SocketAddr, only_v6: bool, kind: Type) -> io::Result<(Socket, SocketAddr)> {
+    let protocol = if kind == Type::STREAM { Protocol::TCP } else { Protocol::UDP };
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     socket.set_nonblocking(true)?;
     // A restart need not wait for the old connections' TIME_WAIT. It does not let two sockets
-    // listen on one port; elsewhere than on Unix it would.
+    // listen on one port; elsewhere than on Unix, and for datagrams, it would.
     #[cfg(unix)]
-    socket.set_reuse_address(true)?;
+    if kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
+    }
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }

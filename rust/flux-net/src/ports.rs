@@ -37,6 +37,23 @@ pub trait WorkerProtocol: 'static {
         cx: &mut Context<'_>,
     ) -> Self::Connection;
 
+    /// A connection that was asked for with [`WorkerIo::connect`] is there. What is put into
+    /// `cx.output` is sent at once.
+    fn on_connected(
+        &mut self,
+        connection: &mut Self::Connection,
+        handle: ConnectionHandle,
+        cx: &mut Context<'_>,
+    ) -> Verdict {
+        let _ = (connection, handle, cx);
+        Verdict::Continue
+    }
+
+    /// A datagram arrived. What it is answered goes out with [`WorkerIo::send_datagram`].
+    fn on_datagram(&mut self, datagram: Datagram<'_>, io: &mut WorkerIo<'_, Self::Connection>) {
+        let _ = (datagram, io);
+    }
+
     /// Bytes arrived. `input` begins with what the last call left. Take what is complete from its
     /// front and leave the rest, at most `input_bytes_max`; taking nothing is fine.
     ///
@@ -82,6 +99,12 @@ pub trait WorkerProtocol: 'static {
 
     /// Somebody called [`WorkerWaker::wake`]. Any number of calls may have become one.
     fn on_wake(&mut self, io: &mut WorkerIo<'_, Self::Connection>) {
+        let _ = io;
+    }
+
+    /// The time set with [`WorkerIo::set_alarm`] has come; never early, and late by no more than the
+    /// turn under way. The alarm is cleared.
+    fn on_alarm(&mut self, io: &mut WorkerIo<'_, Self::Connection>) {
         let _ = io;
     }
 
@@ -136,11 +159,13 @@ pub enum CloseReason {
     Panicked,
     /// The socket could not be watched.
     Unwatchable,
+    /// The connection we asked for did not come about.
+    ConnectFailed,
 }
 
 impl CloseReason {
     /// Every reason, in the order of its counter.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::PeerEnded,
         Self::PeerLost,
         Self::Protocol,
@@ -153,6 +178,7 @@ impl CloseReason {
         Self::Stopped,
         Self::Panicked,
         Self::Unwatchable,
+        Self::ConnectFailed,
     ];
 
     /// The reason as a metric's label: `peer_ended`.
@@ -171,6 +197,7 @@ impl CloseReason {
             Self::Stopped => "stopped",
             Self::Panicked => "panicked",
             Self::Unwatchable => "unwatchable",
+            Self::ConnectFailed => "connect_failed",
         }
     }
 
@@ -226,6 +253,18 @@ pub struct Peer {
     /// Which of the server's listeners it came through: its place in
     /// [`Server::local_addresses`](crate::Server::local_addresses).
     pub listener: usize,
+}
+
+/// A datagram, while it is handled.
+#[derive(Debug, Clone, Copy)]
+pub struct Datagram<'a> {
+    /// Which of the server's sockets it came through: its place in
+    /// [`Server::datagram_addresses`](crate::Server::datagram_addresses).
+    pub socket: usize,
+    /// Who sent it; an IPv4 peer of an IPv6 socket is shown as IPv4.
+    pub from: SocketAddr,
+    /// What it carries; may be nothing.
+    pub bytes: &'a [u8],
 }
 
 /// What a protocol may see and ask of its connection during a call.

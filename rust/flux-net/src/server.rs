@@ -11,13 +11,14 @@ use mio::{Poll, Waker};
 
 use crate::accept::Acceptor;
 use crate::counters::Counters;
+use crate::datagram::DatagramSockets;
 use crate::error::NetError;
 use crate::limits::{Limits, WORKERS_MAX};
 use crate::listener::Listeners;
 use crate::peers::PeerCounts;
 use crate::ports::Protocol;
 use crate::waker::{PENDING_INBOX, WorkerShared, WorkerWaker};
-use crate::worker::{WAKE_TOKEN, Worker};
+use crate::worker::{Core, WAKE_TOKEN, Worker};
 
 /// How long beyond `stop_grace_ms` a stop waits for the threads themselves.
 const JOIN_GRACE: Duration = Duration::from_secs(2);
@@ -45,6 +46,7 @@ impl ServerConfig {
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<SocketAddr>,
+    datagram_addresses: Vec<SocketAddr>,
     workers: Arc<[WorkerWaker]>,
     counters: Arc<Counters>,
     threads: Vec<JoinHandle<()>>,
@@ -61,7 +63,7 @@ impl Server {
     /// has come to listen since the address was taken, [`NetError::Worker`] if a thread or its poll
     /// cannot be made. Nothing is left running.
     pub fn start<P: Protocol>(
-        listeners: Listeners,
+        mut listeners: Listeners,
         config: &ServerConfig,
         protocol: P,
     ) -> Result<Self, NetError> {
@@ -71,6 +73,14 @@ impl Server {
             return Err(NetError::Limit { name: "workers", given, min: 1, max });
         }
         let addresses = listeners.local_addresses();
+        let datagram_addresses = listeners.datagram_addresses();
+        let mut datagrams: Vec<DatagramSockets> = Vec::new();
+        datagrams.resize_with(config.workers, DatagramSockets::default);
+        for (place, socket) in listeners.take_datagrams().into_iter().enumerate() {
+            if let Some(own) = datagrams.get_mut(place % config.workers) {
+                own.add(place, socket);
+            }
+        }
         let sockets = listeners.listen(&config.limits)?;
         let worker_error = |source| NetError::Worker { source };
 
@@ -91,6 +101,7 @@ impl Server {
         let (started_sender, started) = channel();
         let mut server = Self {
             addresses,
+            datagram_addresses,
             workers: workers.clone(),
             counters: counters.clone(),
             threads: Vec::with_capacity(config.workers),
@@ -104,7 +115,8 @@ impl Server {
             counters.clone(),
             &config.limits,
         ));
-        for (poll, waker) in polls.into_iter().zip(workers.iter().cloned()) {
+        let seats = polls.into_iter().zip(datagrams).zip(workers.iter().cloned());
+        for ((poll, datagrams), waker) in seats {
             let (protocol, peers, counters) = (protocol.clone(), peers.clone(), counters.clone());
             let (limits, acceptor) = (config.limits.clone(), acceptor.take());
             let (ended, started) = (ended_sender.clone(), started_sender.clone());
@@ -115,7 +127,15 @@ impl Server {
                     // Without a receiver the start has failed, and the stop is on its way.
                     let _ = started.send(());
                     drop(started);
-                    Worker::new(made, poll, waker.shared, limits, counters, peers, acceptor).run();
+                    let core = Core::new(
+                        waker.shared,
+                        limits,
+                        counters,
+                        peers,
+                        datagrams,
+                        poll.registry().try_clone().ok(),
+                    );
+                    Worker::new(made, poll, core, acceptor).run();
                     drop(ended);
                 })
                 // Dropping `server` stops the workers started before.
@@ -134,6 +154,12 @@ impl Server {
     #[must_use]
     pub fn local_addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses datagrams are received on, in the order given, ports chosen.
+    #[must_use]
+    pub fn datagram_addresses(&self) -> &[SocketAddr] {
+        &self.datagram_addresses
     }
 
     /// One waker for each worker, by its index.

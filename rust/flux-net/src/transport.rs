@@ -47,6 +47,26 @@ impl Transport {
         }
     }
 
+    /// Whether a connection we asked for is there; an error if it will not be.
+    pub(crate) fn is_connected(&self) -> io::Result<bool> {
+        match self {
+            Self::Tcp(stream) => {
+                if let Some(error) = stream.take_error()? {
+                    return Err(error);
+                }
+                match stream.peer_addr() {
+                    Ok(_) => {
+                        // what is asked and answered in small packets must not wait for more
+                        stream.set_nodelay(true)?;
+                        Ok(true)
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
     /// Ends our side in order.
     pub(crate) fn end(&mut self) -> io::Result<()> {
         match self {

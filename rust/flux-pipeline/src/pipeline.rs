@@ -27,7 +27,7 @@ use crate::recovery::{Recovered, recover};
 use crate::settings::PipelineSettings;
 use crate::shard::{Change, Control, Decided, Decider, DeciderPorts, Shard, ShardPorts};
 use crate::snapshotter::Snapshotter;
-use crate::views::{PluginStates, Views};
+use crate::views::{Moment, PluginStates, Views};
 
 /// What the pipeline is started with.
 pub struct PipelineParts {
@@ -353,29 +353,56 @@ impl Pipeline {
 
     /// A device's connection was accepted.
     pub fn device_connected(&self, tenant: TenantId, device: DeviceId) {
-        let at_ms = self.recorder.now_ms();
-        if self.views.presence.lock().connected(device, at_ms) {
-            self.note_presence(tenant, PresenceEvent { device, online: true, at_ms });
+        let now = self.moment();
+        if self.views.presence.lock().connected(tenant, device, now) {
+            self.note_presence(tenant, device, true, now);
         }
     }
 
-    /// A device's connection is gone.
+    /// A device's connection is gone. It is told only if the device is not back within
+    /// [`PipelineSettings::offline_after`].
     pub fn device_disconnected(&self, tenant: TenantId, device: DeviceId) {
-        let at_ms = self.recorder.now_ms();
-        if self.views.presence.lock().disconnected(device, at_ms) {
-            self.note_presence(tenant, PresenceEvent { device, online: false, at_ms });
+        let now = self.moment();
+        let patience_ms = duration_ms(self.settings.offline_after);
+        if self.views.presence.lock().disconnected(device, now, patience_ms) {
+            self.note_presence(tenant, device, false, now);
         }
+    }
+
+    /// A device was heard over a protocol without connections: it is there for so long at least, by
+    /// default for [`PipelineSettings::silent_after`].
+    pub fn device_seen(&self, tenant: TenantId, device: DeviceId, silent_after_ms: Option<u64>) {
+        let now = self.moment();
+        let silent_ms = silent_after_ms.unwrap_or(duration_ms(self.settings.silent_after));
+        if self.views.presence.lock().seen(tenant, device, now, silent_ms) {
+            self.note_presence(tenant, device, true, now);
+        }
+    }
+
+    /// Tells of devices that are gone by now. To be called a few times a second.
+    pub fn settle_presence(&self) {
+        let now = self.moment();
+        let gone = self.views.presence.lock().expire(now);
+        for (tenant, device) in gone {
+            self.note_presence(tenant, device, false, now);
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        let now = self.recorder.now();
+        Moment { wall_ms: now.wall_ns / 1_000_000, mono_ms: now.mono_ns / 1_000_000 }
     }
 
     /// Presence is told without waiting and lost without harm: what cannot be appended is left out.
-    fn note_presence(&self, tenant: TenantId, event: PresenceEvent) {
+    fn note_presence(&self, tenant: TenantId, device: DeviceId, online: bool, now: Moment) {
+        let event = PresenceEvent { device, online, at_ms: now.wall_ms };
         let mut draft = crate::journal::Draft::default();
         let wall_ns = self.recorder.now().wall_ns;
         if draft.event(RecordKind::Presence, tenant, wall_ns, &event).is_ok() {
             let _ = self.recorder.log().append_batch(&draft.appends());
         }
-        let PresenceEvent { device, online, at_ms } = event;
-        self.live.tell(tenant, LiveEvent::Presence { device, online, at_ms });
+        let event = LiveEvent::Presence { device, online, at_ms: now.wall_ms };
+        self.live.tell(tenant, event);
     }
 
     /// A device has subscribed to its commands, or is back with a session that has.

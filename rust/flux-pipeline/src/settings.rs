@@ -35,6 +35,10 @@ pub struct PipelineSettings {
     pub cursor_interval: Duration,
     /// How long stopping may take before what is left is abandoned to recovery.
     pub stop_timeout: Duration,
+    /// How long a device may be without a connection before it is told to be away.
+    pub offline_after: Duration,
+    /// How long a device that needs no connection is there after it was heard.
+    pub silent_after: Duration,
     /// How much the views keep.
     pub views: ViewLimits,
 }
@@ -56,6 +60,8 @@ impl Default for PipelineSettings {
             snapshot_records: 2_000_000,
             cursor_interval: Duration::from_secs(1),
             stop_timeout: Duration::from_secs(5),
+            offline_after: Duration::from_secs(5),
+            silent_after: Duration::from_secs(600),
             views: ViewLimits::default(),
         }
     }

@@ -119,14 +119,18 @@ impl Engine {
     fn start<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         guarded(|| {
             let outbox = Arc::clone(&self.0.get()?.outbox);
-            let address = self.ask(py, |engine| {
+            let found = self.ask(py, |engine| {
                 engine.start()?;
                 engine.on_webhook(outbox)?;
-                Ok(engine.mqtt_address())
+                let named = |(name, address)| (format!("gateway.{name}"), address);
+                let mqtt = engine.mqtt_address().map(|address| ("mqtt".to_owned(), address));
+                let http = engine.devices_address().map(|address| ("devices".to_owned(), address));
+                let raw = engine.gateway_addresses().into_iter().map(named);
+                Ok(mqtt.into_iter().chain(http).chain(raw).collect::<Vec<_>>())
             })?;
             let addresses = PyDict::new(py);
-            if let Some(address) = address {
-                addresses.set_item("mqtt", address.to_string())?;
+            for (name, address) in found {
+                addresses.set_item(name, address.to_string())?;
             }
             Ok(addresses)
         })

@@ -173,6 +173,30 @@ impl Snapshot {
         Ok(login.principal(given))
     }
 
+    /// Finds the device that a secret alone names, as in an HTTP bearer token. A secret that several
+    /// devices have names none.
+    ///
+    /// # Errors
+    /// [`AuthDenied`], the same for every reason.
+    pub fn authenticate_token(&self, token: &[u8]) -> Result<Principal, AuthDenied> {
+        let denied = |reason| Err(AuthDenied { reason });
+        if token.len() > SECRET_BYTES_MAX {
+            return denied(DeniedReason::UnknownName);
+        }
+        let given = Digest::of(token);
+        let digest = given.bytes();
+        let from = (digest, DeviceId(uuid::Uuid::nil()));
+        let mut holders = self.secrets.range(from..).take_while(|(known, _)| *known == digest);
+        let (Some((_, id)), None) = (holders.next(), holders.next()) else {
+            return denied(DeniedReason::UnknownName);
+        };
+        let Some(device) = self.devices.get(id) else { return denied(DeniedReason::UnknownName) };
+        if !device.enabled {
+            return denied(DeniedReason::Disabled);
+        }
+        Ok(Login::Device(Arc::clone(device)).principal(given))
+    }
+
     /// Lets somebody in without a name, in tenant 1. Whether that is allowed is the listener's
     /// setting (`[mqtt] allow_anonymous`). An anonymous client may publish and subscribe to
     /// everything outside `$…`, every device's topics among it.

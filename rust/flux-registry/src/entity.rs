@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::document::{DecodeSpec, DeviceEntry, PluginUse, PrincipalEntry, ProductEntry};
 use crate::resolve::TopicKind;
-use crate::secret::Secrets;
+use crate::secret::{Digest, SECRET_BYTES_MAX, Secrets};
 use crate::tags::Tags;
 use crate::template::TopicTemplate;
 
@@ -32,6 +32,8 @@ pub struct Product {
     pub plugin_chain: Vec<PluginUse>,
     /// The Rhai script that edits values after decode.
     pub transform: Option<Arc<str>>,
+    /// How its devices are spoken with where they do not speak MQTT or HTTP.
+    pub link: Option<Value>,
     /// The thing model and whatever else belongs to the product.
     pub metadata: Value,
 }
@@ -69,6 +71,7 @@ impl Product {
             decode: self.decode.clone(),
             plugin_chain: self.plugin_chain.clone(),
             transform: self.transform.as_deref().map(str::to_owned),
+            link: self.link.clone(),
             metadata: self.metadata.clone(),
         }
     }
@@ -93,6 +96,13 @@ pub struct Device {
 }
 
 impl Device {
+    /// Whether a secret is the device's own, in constant time.
+    #[must_use]
+    pub fn accepts(&self, secret: &[u8]) -> bool {
+        let fits = secret.len() <= SECRET_BYTES_MAX;
+        fits & self.secrets.accept(&Digest::of(if fits { secret } else { &[] }))
+    }
+
     pub(crate) fn to_entry(&self) -> DeviceEntry {
         DeviceEntry {
             id: self.id,

@@ -1,6 +1,7 @@
 //! What the registry needs from above: someone who can tell whether a script compiles.
 
 use flux_types::Problem;
+use serde_json::Value;
 
 use crate::JsonMapping;
 
@@ -24,6 +25,13 @@ pub trait ScriptCheck: Send + Sync {
     /// decoder can be made of it.
     fn check_mapping(&self, mapping: &JsonMapping) -> Vec<Problem> {
         let _ = mapping;
+        Vec::new()
+    }
+
+    /// What is wrong with a product's `link`, with pointers relative to it; nothing when its devices
+    /// can be spoken with like this.
+    fn check_link(&self, link: &Value) -> Vec<Problem> {
+        let _ = link;
         Vec::new()
     }
 }

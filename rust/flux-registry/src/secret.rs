@@ -20,6 +20,11 @@ impl Digest {
         Self(Sha256::digest(secret).into())
     }
 
+    /// The digest itself, to find whose it is.
+    pub(crate) fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     /// Reads 64 hexadecimal digits of either case.
     pub(crate) fn from_hex(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
@@ -76,6 +81,11 @@ impl Secrets {
             present & known.unwrap_or(Digest([0; 32])).ct_eq(given)
         };
         (matches(self.current) | matches(self.previous)).into()
+    }
+
+    /// Those there are.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Digest> {
+        self.current.into_iter().chain(self.previous)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use equivalent::Equivalent;
 use flux_types::{DeviceId, Generation, Key, PrincipalId, ProductId, RuleId, TenantId};
 use foldhash::quality::RandomState;
-use imbl::GenericHashMap;
 use imbl::shared_ptr::DefaultSharedPtr;
+use imbl::{GenericHashMap, OrdSet};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use serde_json::{Map as JsonMap, Value};
@@ -37,6 +37,9 @@ pub struct Snapshot {
     pub(crate) accounts: Map<PrincipalId, Arc<Account>>,
     /// Devices by key and accounts by user name: one space of names per tenant.
     pub(crate) logins: Map<Name, Login>,
+    /// Whose secrets have which digest, for those who show nothing but a secret. Found by the
+    /// digest, which nobody can choose: how long it takes tells nothing of the secret.
+    pub(crate) secrets: OrdSet<([u8; 32], DeviceId)>,
     pub(crate) rules: Map<RuleId, Arc<RuleSpec>>,
     /// What the templates of all products come to; made anew when products change.
     pub(crate) topics: Arc<HashMap<TenantId, TenantTopics, RandomState>>,
@@ -95,6 +98,7 @@ impl Snapshot {
             devices: Map::default(),
             accounts: Map::default(),
             logins: Map::default(),
+            secrets: OrdSet::new(),
             rules: Map::default(),
             topics: Arc::default(),
             env: Arc::default(),

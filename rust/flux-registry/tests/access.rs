@@ -87,6 +87,35 @@ fn empty_secret_is_accepted_only_if_it_is_the_secret() {
 }
 
 #[test]
+fn a_secret_alone_names_its_device_while_nobody_else_has_it() {
+    let registry = registry();
+    let of = |token: &str| {
+        let found = registry.snapshot().authenticate_token(token.as_bytes());
+        found.map(|principal| principal.identity).map_err(|denied| denied.reason())
+    };
+    let device = |number: u32| Ok(Identity::Device(id(number).parse().unwrap()));
+    let nobody = Err(DeniedReason::UnknownName);
+    assert_eq!((of("t1"), of("acme")), (device(11), device(14)));
+    assert_eq!((of("d"), of(""), of(&"x".repeat(2_000))), (nobody, nobody, nobody), "no device's");
+    // another secret, the one before still accepted
+    let changing = json!({"devices": [{"id": id(11), "product": id(1), "key": "thermo-1",
+        "secret_sha256": digest("new"), "secret_sha256_previous": digest("t1")}]});
+    apply(&registry, changing, json!({})).unwrap();
+    assert_eq!((of("t1"), of("new")), (device(11), device(11)));
+    let changed = json!({"devices": [
+        {"id": id(11), "product": id(1), "key": "thermo-1", "secret_sha256": digest("new")},
+        {"id": id(12), "product": id(1), "key": "thermo-2", "secret_sha256": digest("new")}]});
+    apply(&registry, changed, json!({})).unwrap();
+    assert_eq!((of("t1"), of("new")), (nobody, nobody), "two devices have it");
+    let disabled = json!({"devices": [{"id": id(12), "product": id(1), "key": "thermo-2",
+        "secret_sha256": digest("other"), "enabled": false}]});
+    apply(&registry, disabled, json!({})).unwrap();
+    assert_eq!((of("new"), of("other")), (device(11), Err(DeniedReason::Disabled)));
+    apply(&registry, json!({}), json!({"devices": [id(11), id(12)], "rules": [id(31)]})).unwrap();
+    assert_eq!((of("new"), of("other")), (nobody, nobody));
+}
+
+#[test]
 fn device_speaks_on_its_own_topics_only() {
     let site = site();
     let (_, thermo) = sign_in(&site, "thermo-1", "t1");

@@ -7,7 +7,7 @@ mod site;
 use flux_registry::{ActionSpec, Document, Limits, compile_within};
 use flux_types::{Generation, Qos, Severity};
 use serde_json::{Value, json};
-use site::{Scripts, changed, compile, digest, document, id, places, read, set, site};
+use site::{DEFAULT, Scripts, changed, compile, digest, document, id, places, read, set, site};
 
 #[track_caller]
 fn refused(document: &Value, expected: &[(&str, &str)]) {
@@ -22,6 +22,22 @@ fn refused(document: &Value, expected: &[(&str, &str)]) {
 #[track_caller]
 fn refused_change(pointer: &str, value: Value, code: &str) {
     refused(&changed(pointer, value), &[(code, pointer)]);
+}
+
+#[test]
+fn a_product_s_link_is_checked_above_and_kept_as_it_is() {
+    let link = json!({"framing": {"type": "fixed", "length": 3}, "poll": []});
+    let snapshot = compile(&changed("/products/0/link", link.clone())).unwrap();
+    let product = snapshot.product_by_key(DEFAULT, "thermometer").unwrap();
+    assert_eq!(product.link.as_ref(), Some(&link));
+    assert_eq!(snapshot.to_document().products[0].link, Some(link));
+    let problems = compile(&changed("/products/0/link", json!({"framing": "wrong"}))).unwrap_err();
+    assert_eq!(places(&problems), [("link.invalid", "/products/0/link/framing")]);
+    let long = json!({"x": "y".repeat(300 * 1024)});
+    let problems = compile(&changed("/products/0/link", long)).unwrap_err();
+    assert_eq!(places(&problems), [("config.too_long", "/products/0/link")]);
+    let none = compile(&changed("/products/0/link", json!(null))).unwrap();
+    assert_eq!(none.product_by_key(DEFAULT, "thermometer").unwrap().link, None);
 }
 
 #[test]

@@ -16,13 +16,10 @@ use flux_types::{DeviceId, Instants, Message, Position, Received, TenantId};
 
 use super::{MqttProtocol, Waiting};
 use crate::access::RegistryAccess;
+use crate::intake::record_bytes;
 
 /// Messages appended at a time at most.
 const BATCH_LEN_MAX: usize = 1024;
-/// What MQTT properties of a message are counted for.
-const PROPERTIES_BYTES: usize = 64 << 10;
-/// What the log adds to a message.
-const RECORD_OVERHEAD_BYTES: usize = 128;
 /// Bytes appended at a time, but for one large message.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
@@ -271,13 +268,6 @@ fn first_batch(arrivals: &VecDeque<Arrival>) -> Vec<Incoming> {
         })
         .map(|arrival| Incoming { message: Arc::clone(&arrival.message), at_once: arrival.at_once })
         .collect()
-}
-
-/// What a message takes in the log, at most.
-fn record_bytes(message: &Message) -> usize {
-    let properties = if message.properties.is_some() { PROPERTIES_BYTES } else { 0 };
-    let names = message.topic.as_str().len() + message.source.as_str().len();
-    message.payload.len() + names + properties + RECORD_OVERHEAD_BYTES
 }
 
 /// What cannot be taken: who was promised something is told, the rest is routed and not kept.

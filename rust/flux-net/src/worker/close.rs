@@ -93,6 +93,11 @@ impl<W: WorkerProtocol> Worker<W> {
                 entry.guard_ms = entry.guard_ms.min(self.core.now_ms + STOP_LINGER_MS);
                 self.core.schedule(index, entry);
             }
+            if entry.stage == Stage::Connecting {
+                self.core.decide(index, entry, CloseReason::Stopped, true);
+                self.carry_out_closes();
+                continue;
+            }
             self.called = true;
             let (protocol, WorkerIo { entries, core }) = self.split();
             call(entries, core, index, CloseReason::Stopped, |connection, cx| {

@@ -6,9 +6,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use bytes::BytesMut;
+use mio::Registry;
 
 use crate::connection::{Entry, Stage};
 use crate::counters::Counters;
+use crate::datagram::DatagramSockets;
 use crate::limits::{Limits, READ_BYTES_CEILING};
 use crate::peers::PeerCounts;
 use crate::ports::{CloseReason, ConnectionId, Context, Verdict};
@@ -45,16 +47,23 @@ pub(crate) struct Core {
     pub(super) scratch: Box<[u8]>,
     /// The input of a connection that had none left: shared, since most take all of it.
     pub(super) input: BytesMut,
+    pub(super) datagrams: DatagramSockets,
+    /// Where sockets that we open are watched; none if it could not be had.
+    pub(super) registry: Option<Registry>,
+    /// When the protocol asked for a call about the worker.
+    pub(super) alarm: Option<Instant>,
     outputs: Vec<BytesMut>,
     outputs_bytes: usize,
 }
 
 impl Core {
-    pub(super) fn new(
+    pub(crate) fn new(
         shared: Arc<WorkerShared>,
         limits: Limits,
         counters: Arc<Counters>,
         peers: Arc<PeerCounts>,
+        datagrams: DatagramSockets,
+        registry: Option<Registry>,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -71,6 +80,9 @@ impl Core {
             doomed: Vec::new(),
             scratch: vec![0; READ_BYTES_CEILING].into(),
             input: BytesMut::new(),
+            datagrams,
+            registry,
+            alarm: None,
             outputs: Vec::new(),
             outputs_bytes: 0,
         }
@@ -110,7 +122,8 @@ impl Core {
         reason: CloseReason,
         abrupt: bool,
     ) {
-        if entry.closing.is_none() && entry.stage == Stage::Open {
+        let served = matches!(entry.stage, Stage::Connecting | Stage::Open);
+        if entry.closing.is_none() && served {
             entry.closing = Some((reason, abrupt));
             self.doomed.push(index);
         }
@@ -276,11 +289,13 @@ impl Core {
     /// Counts out a connection that never got a place.
     pub(super) fn release(&mut self, ip: IpAddr, reason: CloseReason) {
         self.counters.closed_for(reason);
-        self.release_place(ip);
+        self.release_place(Some(ip));
     }
 
-    fn release_place(&mut self, ip: IpAddr) {
-        self.peers.release(ip);
+    fn release_place(&mut self, ip: Option<IpAddr>) {
+        if let Some(ip) = ip {
+            self.peers.release(ip);
+        }
         self.shared.load.fetch_sub(1, Relaxed);
         Counters::sub(&self.counters.open, 1);
     }

@@ -2,6 +2,7 @@
 //! is made.
 
 use crate::connection::{Entry, Stage};
+use crate::counters::Counters;
 use crate::ports::{CloseReason, ConnectionId, Context, Verdict};
 use crate::slots::Slots;
 
@@ -79,6 +80,26 @@ impl<C> WorkerIo<'_, C> {
             return false;
         }
         call(self.entries, self.core, id.index(), CloseReason::Protocol, f)
+    }
+
+    /// Sends a datagram from one of this worker's sockets, named by its place in
+    /// [`Server::datagram_addresses`](crate::Server::datagram_addresses). False if it could not be
+    /// sent at once: it is dropped then, and counted.
+    pub fn send_datagram(&mut self, socket: usize, to: std::net::SocketAddr, bytes: &[u8]) -> bool {
+        let sent = self.core.datagrams.send(socket, to, bytes);
+        let counters = &self.core.counters;
+        Counters::add(if sent { &counters.datagrams_out } else { &counters.datagrams_unsent }, 1);
+        if sent {
+            Counters::add(&counters.bytes_out, bytes.len() as u64);
+        }
+        sent
+    }
+
+    /// Asks for [`WorkerProtocol::on_alarm`](crate::WorkerProtocol::on_alarm) at `at`, instead of at
+    /// what was asked before; `None` asks for no call any more. Finer than a connection's timer: to
+    /// the millisecond.
+    pub fn set_alarm(&mut self, at: Option<std::time::Instant>) {
+        self.core.alarm = at;
     }
 
     /// Reads again from a paused connection. False if it is gone or not this worker's.

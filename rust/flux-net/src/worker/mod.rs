@@ -6,13 +6,13 @@
 //! before the others queued had their turn.
 
 mod close;
+mod connect;
 mod core;
 mod io;
 mod serve;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -22,18 +22,15 @@ use mio::{Events, Poll, Token};
 use crate::accept::Acceptor;
 use crate::connection::{Entry, Stage};
 use crate::counters::Counters;
-use crate::limits::Limits;
-use crate::peers::PeerCounts;
-use crate::ports::{CloseReason, ConnectionId, Peer, WorkerProtocol};
+use crate::datagram::DATAGRAMS_PER_TURN;
+use crate::ports::{CloseReason, ConnectionId, Datagram, Peer, WorkerProtocol};
 use crate::slots::Slots;
-use crate::waker::{
-    Accepted, ConnectionHandle, PENDING_DIRTY, PENDING_INBOX, PENDING_WORKER, WorkerShared,
-};
+use crate::waker::{Accepted, ConnectionHandle, PENDING_DIRTY, PENDING_INBOX, PENDING_WORKER};
 use crate::wheel::NEVER;
 
 pub use self::io::WorkerIo;
 
-use self::core::Core;
+pub(crate) use self::core::Core;
 
 /// The poll's token for wakes.
 pub(crate) const WAKE_TOKEN: Token = Token(usize::MAX);
@@ -81,24 +78,8 @@ pub(crate) fn contained<T>(counters: &Counters, call: impl FnOnce() -> T) -> Opt
 }
 
 impl<W: WorkerProtocol> Worker<W> {
-    pub(crate) fn new(
-        protocol: W,
-        poll: Poll,
-        shared: Arc<WorkerShared>,
-        limits: Limits,
-        counters: Arc<Counters>,
-        peers: Arc<PeerCounts>,
-        acceptor: Option<Acceptor>,
-    ) -> Self {
-        Self {
-            protocol,
-            entries: Slots::new(),
-            core: Core::new(shared, limits, counters, peers),
-            poll,
-            acceptor,
-            stop_ms: None,
-            called: false,
-        }
+    pub(crate) fn new(protocol: W, poll: Poll, core: Core, acceptor: Option<Acceptor>) -> Self {
+        Self { protocol, entries: Slots::new(), core, poll, acceptor, stop_ms: None, called: false }
     }
 
     /// Serves until the server stops and every connection is closed.
@@ -107,6 +88,9 @@ impl<W: WorkerProtocol> Worker<W> {
             && let Err(error) = acceptor.register(self.poll.registry())
         {
             tracing::error!(target: "flux_net", %error, "cannot watch the listeners");
+        }
+        if let Err(error) = self.core.datagrams.register(self.poll.registry()) {
+            tracing::error!(target: "flux_net", %error, "cannot watch the datagram sockets");
         }
         let mut events = Events::with_capacity(EVENTS_LEN);
         let mut failures = 0;
@@ -144,13 +128,17 @@ impl<W: WorkerProtocol> Worker<W> {
         if self.called || !self.core.run_queue.is_empty() || !self.core.flush_queue.is_empty() {
             return Some(Duration::ZERO);
         }
+        if self.core.datagrams.is_ready() && self.stop_ms.is_none() {
+            return Some(Duration::ZERO);
+        }
         let now = Instant::now();
         let at =
             |ms: u64| (self.core.epoch + Duration::from_millis(ms)).saturating_duration_since(now);
         let wheel = self.core.wheel.next_ms().map(at);
         let stop = self.stop_ms.map(at);
         let accept = self.acceptor.as_ref().and_then(|acceptor| acceptor.due(now));
-        [wheel, stop, accept].into_iter().flatten().min()
+        let alarm = self.core.alarm.map(|alarm| alarm.saturating_duration_since(now));
+        [wheel, stop, accept, alarm].into_iter().flatten().min()
     }
 
     fn turn(&mut self) {
@@ -158,7 +146,9 @@ impl<W: WorkerProtocol> Worker<W> {
             acceptor.turn(self.core.now);
         }
         self.answer_pending();
+        self.receive_datagrams();
         self.serve_queue();
+        self.ring_alarm();
         if std::mem::take(&mut self.called) {
             let counters = self.core.counters.clone();
             let (protocol, mut io) = self.split();
@@ -167,6 +157,41 @@ impl<W: WorkerProtocol> Worker<W> {
         }
         self.flush_queue();
         self.look_at_due();
+    }
+
+    /// Hands the protocol what came by datagram, a turn's worth.
+    fn receive_datagrams(&mut self) {
+        if self.stop_ms.is_some() || !self.core.datagrams.is_ready() {
+            return;
+        }
+        let counters = self.core.counters.clone();
+        // lent out for the calls: a protocol may work on connections meanwhile, which read nothing
+        let mut scratch = std::mem::take(&mut self.core.scratch);
+        for index in 0..self.core.datagrams.len() {
+            for _ in 0..DATAGRAMS_PER_TURN {
+                let received = self.core.datagrams.receive(index, &mut scratch);
+                let Some((socket, len, from)) = received else { break };
+                Counters::add(&counters.datagrams_in, 1);
+                Counters::add(&counters.bytes_in, len as u64);
+                self.called = true;
+                let datagram = Datagram { socket, from, bytes: scratch.get(..len).unwrap_or(&[]) };
+                let (protocol, mut io) = self.split();
+                contained(&counters, || protocol.on_datagram(datagram, &mut io));
+                self.carry_out_closes();
+            }
+        }
+        self.core.scratch = scratch;
+    }
+
+    fn ring_alarm(&mut self) {
+        if self.core.alarm.is_some_and(|alarm| alarm <= self.core.now) {
+            self.core.alarm = None;
+            self.called = true;
+            let counters = self.core.counters.clone();
+            let (protocol, mut io) = self.split();
+            contained(&counters, || protocol.on_alarm(&mut io));
+            self.carry_out_closes();
+        }
     }
 
     /// The protocol beside everything it may work on.
@@ -178,11 +203,16 @@ impl<W: WorkerProtocol> Worker<W> {
         let token = event.token();
         if token == WAKE_TOKEN
             || self.acceptor.as_mut().is_some_and(|acceptor| acceptor.on_event(token))
+            || self.core.datagrams.on_event(token)
         {
             return;
         }
         let Ok(index) = u32::try_from(token.0) else { return };
         let Some(entry) = self.entries.get_mut(index) else { return };
+        if entry.stage == Stage::Connecting {
+            self.look_at_connecting(index);
+            return;
+        }
         let broken = event.is_error() || event.is_read_closed() && event.is_write_closed();
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             entry.readable = true;
@@ -245,7 +275,8 @@ impl<W: WorkerProtocol> Worker<W> {
         }
         let (index, generation) = self.entries.vacant();
         let id = ConnectionId::new(self.core.shared.index, index, generation);
-        let mut entry = Entry::new(transport, address.ip(), self.core.now_ms, &self.core.limits);
+        let mut entry =
+            Entry::new(transport, Some(address.ip()), self.core.now_ms, &self.core.limits);
         if let Err(error) = entry.transport.register(self.poll.registry(), Token(index as usize)) {
             tracing::warn!(target: "flux_net", %error, "cannot watch a connection");
             self.core.release(address.ip(), CloseReason::Unwatchable);

@@ -246,6 +246,11 @@ impl<W: WorkerProtocol> Worker<W> {
     pub(super) fn on_due(&mut self, index: u32) {
         let Some(entry) = self.entries.get_mut(index) else { return };
         let now_ms = self.core.now_ms;
+        if entry.stage == Stage::Connecting && entry.guard_ms <= now_ms {
+            self.core.decide(index, entry, CloseReason::ConnectFailed, true);
+            self.carry_out_closes();
+            return;
+        }
         if entry.stage != Stage::Open {
             if entry.guard_ms <= now_ms || entry.write_ms <= now_ms {
                 self.remove(index);

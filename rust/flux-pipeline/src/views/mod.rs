@@ -20,7 +20,7 @@ use ended::Ended;
 pub use firings::{FiringQuery, Firings};
 pub use latest::{DeviceLatest, Latest, LatestValue};
 pub use plugin_states::{PluginState, PluginStates};
-pub use presence::{Presence, PresenceTable};
+pub use presence::{Moment, Presence, PresenceTable};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use webhooks::{PendingWebhook, Webhooks};
 

@@ -16,6 +16,9 @@ impl Candidate<'_> {
         if let Some(device) = self.next.devices.get(&id) {
             let name = NameRef { tenant: device.tenant, key: device.key.as_str() };
             self.next.logins.remove(&name);
+            for digest in device.secrets.iter() {
+                self.next.secrets.remove(&(digest.bytes(), id));
+            }
         }
     }
 
@@ -46,6 +49,8 @@ impl Candidate<'_> {
             };
             let name = (device.tenant, device.key.clone());
             if self.take_name(place, "/key", name, Login::Device(Arc::clone(&device))) {
+                let digests = device.secrets.iter().map(|digest| (digest.bytes(), id));
+                self.next.secrets.extend(digests);
                 self.next.devices.insert(id, device);
             }
         }

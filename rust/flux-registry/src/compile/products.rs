@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use flux_types::ProductId;
+use serde_json::Value;
 
 use super::{Candidate, Place};
 use crate::document::{DecodeSpec, ProductEntry};
@@ -77,9 +78,10 @@ impl Candidate<'_> {
             let before = before.and_then(|product| product.transform.as_deref());
             self.script(|| place.at("/transform"), ScriptKind::Transform, source, before)
         });
+        let link = self.link(place, entry.link.as_ref(), before.and_then(|b| b.link.as_ref()));
         let metadata = self.json_size(|| place.at("/metadata"), &entry.metadata);
         let chain = self.plugin_chain(place, &entry.plugin_chain);
-        (tenant && decode && transform && metadata && chain).then_some(())?;
+        (tenant && decode && transform && link && metadata && chain).then_some(())?;
         let product = Product {
             id: entry.id,
             tenant: entry.tenant,
@@ -90,6 +92,7 @@ impl Candidate<'_> {
             decode: entry.decode,
             plugin_chain: entry.plugin_chain,
             transform: entry.transform.map(Into::into),
+            link: entry.link,
             metadata: entry.metadata,
         };
         self.tells_its_topics_apart(place, &product).then_some(product)
@@ -124,6 +127,20 @@ impl Candidate<'_> {
             }
         }
         apart
+    }
+
+    fn link(&mut self, place: Place, link: Option<&Value>, before: Option<&Value>) -> bool {
+        let Some(link) = link.filter(|_| link != before) else { return true };
+        if !self.json_size(|| place.at("/link"), link) {
+            return false;
+        }
+        let problems = self.check.check_link(link);
+        let holds = problems.is_empty();
+        for problem in problems {
+            let pointer = place.at(format_args!("/link{}", problem.pointer));
+            self.report.push(problem.at(pointer));
+        }
+        holds
     }
 
     fn decode(&mut self, place: Place, spec: &DecodeSpec, before: Option<&DecodeSpec>) -> bool {

@@ -191,6 +191,10 @@ pub struct ProductEntry {
     /// A Rhai script that runs after decode and before storage.
     #[serde(default)]
     pub transform: Option<String>,
+    /// How its devices are spoken with where they do not speak MQTT or HTTP; any JSON here, its
+    /// shape is known above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<Value>,
     /// The thing model and whatever else belongs to the product; any JSON.
     #[serde(default)]
     pub metadata: Value,

@@ -21,6 +21,12 @@ impl ScriptCheck for Scripts {
         if source.contains("broken") { vec![problem] } else { Vec::new() }
     }
 
+    fn check_link(&self, link: &Value) -> Vec<Problem> {
+        let wrong = link["framing"] == "wrong";
+        let problem = Problem::new("link.invalid", "no framing").at("/framing");
+        if wrong { vec![problem] } else { Vec::new() }
+    }
+
     fn check_mapping(&self, mapping: &flux_registry::JsonMapping) -> Vec<Problem> {
         let wrong = mapping.device.as_deref() == Some("..");
         let problem = Problem::new("decode.path", "no path").at("/device");
