@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Install the programs the tests drive (Debian): an MQTT peer, PostgreSQL, strace, and LLVM's
-# coverage tools.
+# Install the programs the tests drive (Debian): an MQTT peer, PostgreSQL, strace, a browser with its
+# driver, and LLVM's coverage tools.
 # Does nothing when they are there. A test that misses one fails and says so.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
@@ -13,6 +13,8 @@ need() { # program package
 need mosquitto mosquitto
 need mosquitto_pub mosquitto-clients
 need strace strace
+need chromium chromium
+need chromedriver chromium-driver
 # Debian keeps the server's programs out of PATH.
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || need initdb postgresql
 if ! scripts/llvm-tool.sh llvm-profdata >/dev/null 2>&1; then

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from fluxhybrid.engine.notation import Output, Told
 
-__all__ = ["EVENT_KINDS", "EventKind", "Firing", "FiringList", "Latest"]
+__all__ = ["EVENT_KINDS", "EventKind", "Firing", "FiringList", "Latest", "LatestList"]
 
 EventKind = Literal[
     "telemetry", "firing", "alarm", "command", "device_status", "rule_log", "refused"
@@ -26,6 +26,13 @@ class Latest(Told):
     values: dict[str, Any] = Field(
         description='By name: `{"value": ..., "ts": ...}`, the last of each.'
     )
+
+
+class LatestList(Output):
+    """A page of last values, in the order of the devices."""
+
+    items: list[Latest]
+    next_cursor: str | None
 
 
 class Firing(Told):

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Depends, Query, Request, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from fluxhybrid.accounts.routes import SignedIn, address_of
-from fluxhybrid.configuration.paging import LIMIT_DEFAULT, EntryCursor, Limit
+from fluxhybrid.configuration.paging import LIMIT_DEFAULT, Cursor, EntryCursor, Limit
 from fluxhybrid.configuration.parameters import PREFIX, Reference
 from fluxhybrid.engine.notation import Key
-from fluxhybrid.telemetry.model import EventKind, Firing, FiringList, Latest
+from fluxhybrid.telemetry.model import EventKind, Firing, FiringList, Latest, LatestList
 from fluxhybrid.telemetry.service import Telemetry
 from fluxhybrid.telemetry.stream import Watcher, Watchers
 
@@ -39,6 +39,18 @@ _Telemetry = Annotated[Telemetry, Depends(_telemetry)]
 async def get_latest(telemetry: _Telemetry, session: SignedIn, device: Reference) -> Latest:
     """Show a device's last values."""
     return Latest(**await telemetry.latest(session.tenant_id, device))
+
+
+@router.get("/latest")
+async def list_latest(
+    telemetry: _Telemetry,
+    session: SignedIn,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Annotated[Cursor | None, Query()] = None,
+) -> LatestList:
+    """List the last values of all devices, page by page."""
+    items, next_cursor = await telemetry.latest_page(session.tenant_id, limit, cursor)
+    return LatestList(items=[Latest(**item) for item in items], next_cursor=next_cursor)
 
 
 @router.get("/firings")

@@ -20,6 +20,7 @@ mod clockwork;
 mod delivery;
 mod engine;
 mod error;
+mod figures;
 mod keeper;
 mod metrics;
 mod mqtt;

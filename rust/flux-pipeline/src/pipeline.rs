@@ -24,6 +24,7 @@ use crate::outbox::{
 use crate::ports::Delivery;
 use crate::recorder::Recorder;
 use crate::recovery::{Recovered, recover};
+use crate::refusals::Refusals;
 use crate::settings::PipelineSettings;
 use crate::shard::{Change, Control, Decided, Decider, DeciderPorts, Shard, ShardPorts};
 use crate::snapshotter::Snapshotter;
@@ -50,6 +51,7 @@ pub struct Pipeline {
     settings: PipelineSettings,
     views: Views,
     live: Live,
+    refusals: Refusals,
     counters: Arc<Counters>,
     alarms: AlarmDesk,
     commands: CommandShared,
@@ -108,11 +110,13 @@ impl Pipeline {
         let views = Views::new(&settings.views);
         let live =
             Live::new(settings.ring_capacity).map_err(|error| setting("ring_capacity", &error))?;
+        let refusals = Refusals::new(live.clone(), clock);
         let counters = Arc::new(Counters::default());
         let publications = Arc::new(AtomicUsize::new(0));
         let decider_ports = DeciderPorts {
             latest: Arc::clone(&views.latest),
             live: live.clone(),
+            refusals: refusals.clone(),
             counters: Arc::clone(&counters),
             clock,
             publications: Arc::clone(&publications),
@@ -134,6 +138,7 @@ impl Pipeline {
             decider
         };
         let recovered = recover(&log, &views, &counters, &mut decider(), settings.shards)?;
+        refusals.forget(); // those were refused before
 
         let outbox_bell = Doorbell::new();
         let (inputs, outbox_in) = channel(settings.outbox_len_max, outbox_bell.clone())
@@ -186,6 +191,7 @@ impl Pipeline {
             settings,
             views,
             live,
+            refusals,
             counters,
             alarms,
             commands,
@@ -387,6 +393,12 @@ impl Pipeline {
     #[must_use]
     pub fn live(&self) -> &Live {
         &self.live
+    }
+
+    /// What was refused lately.
+    #[must_use]
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// What was counted.

@@ -8,6 +8,7 @@ mod decide;
 mod decoders;
 mod draft;
 mod scripts;
+mod unmatched;
 
 pub(crate) use decide::{Change, Decider, DeciderPorts, Fired, decision};
 pub(crate) use draft::Decided;
