@@ -30,7 +30,8 @@ fn denied_sign_in_is_left_to_who_denied_it() {
     let site = site();
     for version in [V3, V5] {
         let mut client = site.client(version);
-        client.connect(&Hello { password: Some(b"wrong"), ..Hello::default() });
+        let (username, password) = (Some("u"), Some(b"wrong".as_slice()));
+        client.connect(&Hello { username, password, ..Hello::default() });
         assert!(matches!(client.take()[..], [Got::Connack { code: 1.., .. }]));
         assert_eq!(told(&site), [""; 0]);
     }

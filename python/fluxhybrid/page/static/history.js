@@ -20,7 +20,7 @@ export class History {
   #none = false;
   #filled;
 
-  /** @param {() => void} filled called when a curve has become longer */
+  /** @param {(points: [number, number][]) => void} filled called when a curve has become longer */
   constructor(api, filled) {
     this.#api = api;
     this.#filled = filled;
@@ -48,7 +48,7 @@ export class History {
       this.points(device, name, to - SERIES_POINTS * SERIES_STEP_MS, to, SERIES_STEP_MS)
         .then((points) => {
           series.fill(points);
-          this.#filled();
+          this.#filled(points);
         }, () => {})
         .finally(() => {
           this.#running -= 1;

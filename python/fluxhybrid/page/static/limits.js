@@ -13,9 +13,9 @@ export const SERIES_MAX = 6_000;
 /** Curves of one device. */
 export const SERIES_PER_DEVICE_MAX = 8;
 /** Points of a curve. */
-export const SERIES_POINTS = 150;
+export const SERIES_POINTS = 300;
 /** Time each point of a curve stands for: a curve is five minutes long. */
-export const SERIES_STEP_MS = 2_000;
+export const SERIES_STEP_MS = 1_000;
 /** Rules known to the page. */
 export const RULES_MAX = 2_000;
 /** Firings, newest first. */

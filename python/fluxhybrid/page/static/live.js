@@ -53,7 +53,7 @@ export class Live {
     this.#painter = new Painter(() => this.#paint(store.takeChanged()), PAINT_INTERVAL_MS);
     store.onChange = () => this.#painter.request();
     store.onAlarm = (alarm) => this.#announce(alarm);
-    this.#history = new History(this.#api, () => store.touch('values'));
+    this.#history = new History(this.#api, (points) => store.curvesReach(points));
     byId('live').hidden = false;
     byId('link').hidden = false;
     this.#sheet = theSheet();
@@ -87,7 +87,7 @@ export class Live {
     this.#plant.end();
     this.#timers.forEach(clearInterval);
     clearTimeout(this.#announce_timer);
-    this.#store.onChange = () => {};
+    this.#painter.end();
     this.#sheet.close();
     for (const name of PANELS) byId(name).replaceChildren();
     byId('jump').replaceChildren();
@@ -118,6 +118,7 @@ export class Live {
   #paintTitle() {
     const site = this.#store.status?.site ?? '';
     setText(byId('site'), site);
+    byId('site').title = `fluxhybrid ${this.#store.status?.version ?? ''}`;
     const active = [...this.#store.alarms.values()].filter((alarm) => alarm.state === 'active').length;
     const title = [site, 'fluxhybrid'].filter(Boolean).join(' · ');
     document.title = active ? `(${active}) ${title}` : title;

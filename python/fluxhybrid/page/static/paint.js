@@ -10,6 +10,7 @@ export class Painter {
   #interval_ms;
   #painted_at = -Infinity;
   #waiting = false;
+  #ended = false;
 
   constructor(paint, interval_ms) {
     this.#paint = paint;
@@ -24,9 +25,15 @@ export class Painter {
     else this.#frame();
   }
 
+  /** Paints nothing any more. */
+  end() {
+    this.#ended = true;
+  }
+
   #frame() {
     // A hidden page has no frames: what was asked for is painted once it is looked at again.
     requestAnimationFrame(() => {
+      if (this.#ended) return;
       this.#waiting = false;
       this.#painted_at = performance.now();
       this.#paint();

@@ -100,18 +100,20 @@ export class Plant {
     const products = this.#ask(async () =>
       this.#store.putProducts(await this.#all('/products', limits.PAGE_LEN)));
     const latest = this.#api.pages('/latest', limits.DEVICES_MAX);
+    const next = () => latest.next().catch((error) => ({ done: true, error }));
     const found = [];
-    let values = latest.next();
+    let values = next();
     for await (const items of this.#api.pages('/devices', limits.DEVICES_MAX)) {
       found.push(...items);
       this.#store.putDevices(items, false);
       const page = await values;
       if (!page.done) {
         this.#store.putLatest(page.value);
-        values = latest.next();
+        values = next();
       }
     }
-    await values;
+    const { error } = await values;
+    if (error) throw error;
     this.#store.putDevices(found, found.length < limits.DEVICES_MAX);
     await products;
   }

@@ -54,6 +54,8 @@ export class Store {
   rates = { in: new Series(), out: new Series() };
   /** Events the server could not send us in time. */
   skipped = 0;
+  /** From when on curves are known, ms since 1970: the page's opening, or earlier with a history. */
+  curves_since_ms = now();
   /** Devices that are on the server and not here. */
   devices_beyond = false;
   #series = 0;
@@ -121,6 +123,20 @@ export class Store {
         Array.isArray(properties) ? properties.map((one) => [one?.name, one?.unit]) : []);
     }
     this.touch('devices');
+  }
+
+  /**
+   * Names of a device's values: in the order of its thing model, then by name; numbers first, since
+   * they have curves.
+   */
+  namesOf(device) {
+    const units = this.products.get(device.product_id)?.units;
+    const order = units ? [...units.keys()] : [];
+    const rank = (name) => {
+      const place = order.indexOf(name);
+      return (typeof device.values.get(name).value === 'number' ? 0 : 1e6) + (place < 0 ? 1e5 : place);
+    };
+    return [...device.values.keys()].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
   }
 
   /** The unit of a device's value as its thing model says, or nothing. */
@@ -290,6 +306,12 @@ export class Store {
     return series;
   }
 
+  /** A curve was filled in with these points. */
+  curvesReach(points) {
+    if (points.length) this.curves_since_ms = Math.min(this.curves_since_ms, points[0][0]);
+    this.touch('values');
+  }
+
   #takeFiring(firing) {
     if (this.#firing_ids.has(firing.id)) return false;
     this.#firing_ids.add(firing.id);
@@ -330,7 +352,5 @@ const countFiring = (fired, firing) => {
   if (!(firing.at < fired.last?.at)) fired.last = firing;
   const minute = Math.floor(firing.at / MINUTE_MS);
   fired.minutes.set(minute, (fired.minutes.get(minute) ?? 0) + 1);
-  const oldest = Math.floor(now() / MINUTE_MS) - limits.RULE_BARS;
-  if (fired.minutes.size > limits.RULE_BARS)
-    for (const known of fired.minutes.keys()) if (known <= oldest) fired.minutes.delete(known);
+  if (fired.minutes.size > limits.RULE_BARS) fired.minutes.delete(Math.min(...fired.minutes.keys()));
 };

@@ -14,20 +14,16 @@ const VALUES_SHOWN = 3;
 /** How far a device's clock may be off before its curve goes by that clock. */
 const SKEW_MAX_MS = 300_000;
 
-/** The values shown in a row: numbers first, since they have curves. */
-const shownValues = (device) => {
-  const names = [...device.values.keys()].sort();
-  const numbers = names.filter((name) => typeof device.values.get(name).value === 'number');
-  const others = names.filter((name) => typeof device.values.get(name).value !== 'number');
-  return [...numbers, ...others];
-};
+/** The shortest stretch of time a curve is drawn over. */
+const SPAN_MIN_MS = 60_000;
 
-/** The stretch of time a device's curve is drawn over. */
-export const spanOf = (series) => {
+/** The stretch of time curves are drawn over: the same for all, growing with what is known. */
+export const spanOf = (series, since_ms) => {
   const newest = series.newest_ms;
   const now = format.now();
+  const span = Math.min(SPAN_MS, Math.max(SPAN_MIN_MS, now - since_ms));
   const to = Math.abs(now - newest) < SKEW_MAX_MS ? Math.max(now, newest) : newest + SERIES_STEP_MS;
-  return { from: to - SPAN_MS, to };
+  return { from: to - span, to };
 };
 
 /** A pause this long between two points breaks the line. */
@@ -94,7 +90,7 @@ export class Devices {
         lamp.dataset.state = device.online ? 'on' : 'off';
         element.classList.toggle('is-off', !device.online);
         setText(state, t(device.online ? 'devices.online' : 'devices.offline'));
-        const names = shownValues(device);
+        const names = this.#store.namesOf(device);
         cells.forEach(({ cell, label, number, unit }, place) => {
           const which = names[place];
           cell.hidden = which === undefined;
@@ -124,7 +120,7 @@ export class Devices {
       return;
     }
     this.#history.want(device, name, series);
-    const { from, to } = spanOf(series);
+    const { from, to } = spanOf(series, this.#store.curves_since_ms);
     const inside = series.points().filter(([at]) => at >= from);
     if (!inside.length) canvas.getContext('2d').clearRect(0, 0, canvas.width, canvas.height);
     drawSpark(canvas, inside, { from, to, gap_ms: GAP_MS });

@@ -49,7 +49,7 @@ export class Refusals {
     const why = el('span.text');
     const topic = el('code.topic');
     const element = el('li.row.refusal', null, attempt,
-      el('div.lines', null, el('div.line', null, open, times), el('div.line.muted', null, why, topic)), age);
+      el('div.lines', null, el('div.line', null, open, times, topic), el('div.line.muted', null, why)), age);
     return {
       element,
       update: (refusal) => {

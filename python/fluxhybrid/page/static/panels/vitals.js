@@ -9,10 +9,12 @@ import { SERIES_POINTS, SERIES_STEP_MS } from '../limits.js';
 import { t } from '../strings.js';
 
 const SPAN_MS = SERIES_POINTS * SERIES_STEP_MS;
+const SPAN_MIN_MS = 30_000;
 const GAP_MS = 10_000;
 
 export class Vitals {
   #store;
+  #since_ms = format.now();
   #tiles = {};
   #notices = el('ul.notices', { role: 'list' });
 
@@ -42,13 +44,13 @@ export class Vitals {
     const { figures = {}, process = {} } = status;
     this.#put('in', rate(status.rate_in), t('vitals.perSecond'));
     this.#put('out', rate(status.rate_out), t('vitals.perSecond'));
-    this.#put('lag', format.brief(figures.lag_records ?? 0), t('vitals.lagUnit'),
-      t('vitals.up', { age: format.duration(format.now() - status.started_at_ms) }));
+    this.#put('lag', format.brief(figures.lag_records ?? 0), t('vitals.lagUnit'));
     const known = figures.devices ?? this.#store.devices.size;
     this.#put('devices', format.count(figures.devices_online ?? 0), t('vitals.ofDevices', { count: format.count(known) }),
       t('vitals.clients', { count: format.count(figures.clients ?? 0) }));
     this.#put('disk', format.bytes(figures.log_bytes), '', t('vitals.diskFree', { bytes: format.bytes(process.disk_free_bytes) }));
-    this.#put('memory', format.bytes(process.resident_bytes), '', `v${status.version}`);
+    this.#put('memory', format.bytes(process.resident_bytes), '',
+      t('vitals.up', { age: format.duration(format.now() - status.started_at_ms) }));
     this.#curve('in');
     this.#curve('out');
     this.#notice(status);
@@ -65,7 +67,8 @@ export class Vitals {
     const series = this.#store.rates[name];
     const to = series.newest_ms;
     if (Number.isNaN(to)) return;
-    drawSpark(this.#tiles[name].canvas, series.points(), { from: to - SPAN_MS, to, gap_ms: GAP_MS, zero: true });
+    const span = Math.min(SPAN_MS, Math.max(SPAN_MIN_MS, to - this.#since_ms));
+    drawSpark(this.#tiles[name].canvas, series.points(), { from: to - span, to, gap_ms: GAP_MS, zero: true });
   }
 
   #notice(status) {

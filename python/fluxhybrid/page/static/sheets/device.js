@@ -50,7 +50,7 @@ export class DeviceSheet {
     this.#device = device;
     this.#history = history;
     this.#go = go;
-    this.#name = [...device.values.keys()].sort().find((name) => typeof device.values.get(name).value === 'number') ?? null;
+    this.#name = this.#numbers()[0] ?? null;
     const ranges = history.isThere ? RANGES : RANGES.slice(0, 1);
     this.#ranges.append(...ranges.map((range) =>
       el('button.tab', { type: 'button', 'aria-pressed': String(range === this.#range), onclick: () => this.#pickRange(range) }, t(`device.${range.name}`))));
@@ -59,6 +59,11 @@ export class DeviceSheet {
     this.#canvas.addEventListener('keydown', (event) => this.#step(event));
     this.#observer = new ResizeObserver(() => this.#draw());
     this.#observer.observe(this.#canvas);
+  }
+
+  /** Names of the values that have curves. */
+  #numbers() {
+    return this.#store.namesOf(this.#device).filter((name) => typeof this.#device.values.get(name).value === 'number');
   }
 
   content() {
@@ -102,8 +107,7 @@ export class DeviceSheet {
   }
 
   #paintValues() {
-    const names = [...this.#device.values.keys()].sort();
-    for (const name of names) {
+    for (const name of this.#store.namesOf(this.#device)) {
       let cell = this.#cells.get(name);
       if (!cell) {
         cell = { value: el('span'), unit: el('span.value-unit'), age: el('td.numeric.muted') };
@@ -116,7 +120,7 @@ export class DeviceSheet {
       setText(cell.unit, unit ? ` ${unit}` : '');
       setText(cell.age, format.age(ts));
     }
-    const numbers = names.filter((name) => typeof this.#device.values.get(name).value === 'number');
+    const numbers = this.#numbers();
     if (this.#names.childElementCount !== numbers.length) {
       this.#name ??= numbers[0] ?? null;
       this.#names.replaceChildren(...numbers.map((name) =>
@@ -172,7 +176,7 @@ export class DeviceSheet {
     }
     if (!series || Number.isNaN(series.newest_ms)) return { points: [], from: 0, to: 1, gap_ms: 1 };
     this.#history.want(this.#device, this.#name, series);
-    const span = spanOf(series);
+    const span = spanOf(series, this.#store.curves_since_ms);
     return { points: series.points().filter(([at]) => at >= span.from), ...span, gap_ms: GAP_MS };
   }
 
@@ -185,9 +189,12 @@ export class DeviceSheet {
     setText(this.#empty, t(this.#range === RANGES[0] ? 'device.noCurve' : 'device.noHistory'));
     const marks = this.#store.firings.filter((firing) => firing.device_id === this.#device.key).map((firing) => firing.ts);
     drawChart(this.#canvas, points, { ...view, marks, pointer: this.#pointer, unit });
-    if (!points.length) return setText(this.#summary, '');
+    if (!points.length) {
+      this.#canvas.setAttribute('aria-label', this.#empty.textContent);
+      return setText(this.#summary, '');
+    }
     const [min, max] = extent(points);
-    const words = (value) => `${format.number(Number(value.toPrecision(6)))}${unit ? ` ${unit}` : ''}`;
+    const words = (value) => `${format.number(Number(value.toPrecision(4)))}${unit ? ` ${unit}` : ''}`;
     const said = t('device.summary', { name: this.#name, last: words(points[points.length - 1][1]), min: words(min), max: words(max) });
     setText(this.#summary, said);
     this.#canvas.setAttribute('aria-label', said);

@@ -7,7 +7,7 @@ import * as format from '../format.js';
 import { statusWords } from '../panels/commands.js';
 import { actionWords } from '../panels/firings.js';
 import { attemptWords, whoWords, whyWords } from '../panels/refusals.js';
-import { t } from '../strings.js';
+import { known, t } from '../strings.js';
 import { facts, json, part } from './sheet.js';
 
 /** @typedef {{ device: (key: string) => void, rule: (id: string) => void, firing: (id: string) => void }} Go */
@@ -29,11 +29,10 @@ const valueTable = (store, device, values) => {
 
 /** A firing: what it was decided on, next to what it called for. */
 export const firingSheet = (store, firing, go) => {
-  const known = store.rules.has(firing.rule_id);
   const device = store.devices.get(firing.device_id);
   const element = el('div', null,
     facts([
-      [t('firings.rule'), link(firing.rule_name, known ? () => go.rule(firing.rule_id) : null)],
+      [t('firings.rule'), link(firing.rule_name, store.rules.has(firing.rule_id) ? () => go.rule(firing.rule_id) : null)],
       [t('rules.version'), String(firing.rule_version)],
       [t('firings.device'), toDevice(store, firing.device_id, go)],
       [t('firings.topic'), el('code', null, firing.topic)],
@@ -99,8 +98,9 @@ export const refusalSheet = (store, refusal, go) => {
   const why = whyWords(refusal);
   const element = el('div', null,
     el('p.lead', null, why),
+    known(`hint.${refusal.code}`) ? el('p.hint', null, t(`hint.${refusal.code}`, { id: '{id}' })) : null,
     facts([
-      [t('refusals.reason'), why === refusal.reason ? null : refusal.reason],
+      [t('refusals.reason'), refusal.reason],
       [t('refusals.who'), toDevice(store, refusal.username, go) ?? refusal.source],
       [t('refusals.client'), refusal.client_id],
       [t('refusals.from'), refusal.address],

@@ -46,6 +46,7 @@ export class Sheet {
   }
 
   #closed() {
+    if (this.#dialog.open) return; // told late: something else is shown by now
     this.#content?.end?.();
     this.#content = null;
     this.#dialog.replaceChildren();
