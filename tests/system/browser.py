@@ -144,19 +144,23 @@ class Browser:
 
 
 @contextmanager
-def browser(chromium: str, chromedriver: str, profile: Path) -> Iterator[Browser]:
+def browser(
+    chromium: str, chromedriver: str, profile: Path, *, recorded: bool = True
+) -> Iterator[Browser]:
     """A browser with a profile of its own, ended with all its processes.
 
     Args:
         chromium: path of the browser.
         chromedriver: path of its driver.
         profile: an empty directory.
+        recorded: whether to keep what it logs and asks for, which costs it time.
     """
     options = ChromeOptions()
     options.binary_location = chromium
     for flag in (*_FLAGS, f"--user-data-dir={profile}", "--window-size=1440,900"):
         options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    if recorded:
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = Chrome(options=options, service=Service(chromedriver))
     driver.set_script_timeout(60)
     driver.set_page_load_timeout(30)
