@@ -133,6 +133,15 @@ async def test_nothing_but_the_pages_files_is_served(site: Running, path: str) -
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+async def test_answers_are_counted_by_route_not_by_path(site: Running) -> None:
+    await site.http.get("/")
+    await site.http.get(f"/page/{bundle().digest}/main.js")
+    metrics = (await site.http.get(f"http://{site.platform.addresses['metrics']}/metrics")).text
+    for route in ("/", "/page/{digest}/{name:path}"):
+        labels = f'method="GET",route="{route}",status="200"'
+        assert f"flux_http_requests_total{{{labels}}} 1.0" in metrics
+
+
 async def test_other_methods_are_refused_and_head_has_no_content(site: Running) -> None:
     assert (await site.http.post("/")).status_code == 405
     head = await site.http.head("/")

@@ -34,18 +34,22 @@ _POLICY: Final = "; ".join(
 )
 
 
-async def _index(request: Request) -> Response:
+@router.get("/", include_in_schema=False)
+async def get_page(request: Request) -> Response:
+    """Give the page's document."""
     answer = _sent(request, bundle().index, _ASKED_ANEW)
     answer.headers["Content-Security-Policy"] = _POLICY
     answer.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     return answer
 
 
-async def _asset(request: Request) -> Response:
+@router.get("/page/{digest}/{name:path}", include_in_schema=False)
+async def get_file(request: Request, digest: str, name: str) -> Response:
+    """Give one of the files the document refers to."""
     page = bundle()
-    asset = page.assets.get(request.path_params["name"])
+    asset = page.assets.get(name)
     # Another digest is another version's: what it says would not fit the rest.
-    if asset is None or request.path_params["digest"] != page.digest:
+    if asset is None or digest != page.digest:
         raise HTTPException(404)
     return _sent(request, asset, _GOOD)
 
@@ -75,7 +79,3 @@ def _accepts_gzip(header: str) -> bool:
             weight = parameters.replace(" ", "").removeprefix("q=")
             return weight.strip("0.") != "" or weight == ""
     return False
-
-
-router.add_route("/", _index, methods=["GET"], include_in_schema=False)
-router.add_route("/page/{digest}/{name:path}", _asset, methods=["GET"], include_in_schema=False)

@@ -19,7 +19,7 @@ export class ApiError extends Error {
 
   /** Whether the token is no good. */
   get isSignedOut() {
-    return this.status === 401 || this.status === 403;
+    return this.status === 401;
   }
 }
 

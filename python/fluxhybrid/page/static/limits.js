@@ -41,8 +41,10 @@ export const AGE_INTERVAL_MS = 1_000;
 export const STATUS_INTERVAL_MS = 2_000;
 /** How often refusals' counts and plugins are asked for. */
 export const SLOW_INTERVAL_MS = 15_000;
-/** Least time between two resynchronisations after events were missed. */
+/** Least time between two readings of everything. */
 export const RESYNC_INTERVAL_MS = 5_000;
+/** The same after events were missed: a server that has too much to do must not be given more. */
+export const MISSED_INTERVAL_MS = 30_000;
 /** How long a hidden page goes on as if it were looked at. */
 export const HIDDEN_GRACE_MS = 5_000;
 /** First wait before the stream is opened again; it doubles each time. */

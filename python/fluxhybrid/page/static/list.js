@@ -204,4 +204,4 @@ export const panelHead = (id, title, ...others) => {
 
 /** The part of a panel that scrolls. */
 export const panelList = (title) =>
-  el('div.scroll', { role: 'group', 'data-label': title, 'aria-label': t(title) });
+  el('div.scroll', { role: 'group', 'data-label': title, 'aria-label': t(title), 'aria-description': t('list.hint') });

@@ -180,6 +180,11 @@ export class Live {
     rule: (id) => this.#openRule(this.#store.rules.get(id)),
     firing: (id) => this.#openFiring(this.#store.firings.find((firing) => firing.id === id)),
     command: (id) => this.#openCommand(this.#store.commands.get(id)),
+    only: (rule_id) => {
+      this.#sheet.close();
+      this.#panels.firings.only(rule_id);
+      byId('firings').scrollIntoView({ block: 'nearest' });
+    },
   };
 
   #openDevice(device) {

@@ -16,7 +16,8 @@ export class Plant {
   #timers = [];
   #generation = null;
   #started = null;
-  #resync_at = 0;
+  #loaded_at = 0;
+  #resync_due = Infinity;
   #resync_timer = 0;
   #loading = null;
   #load_again = false;
@@ -32,14 +33,16 @@ export class Plant {
     this.#api = api;
     this.#store = store;
     this.#told = told;
-    store.onStranger = () => this.#resync();
+    store.onStranger = () => {
+      if (!store.devices_beyond) this.#resync();
+    };
     api.onGeneration = (generation) => this.#onGeneration(generation);
     // The stream first: what happens while the snapshots are read is in one or the other.
     this.#stream = new Stream(api, {
       state: told.state,
       events: (events, dropped) => {
         store.apply(events, dropped);
-        if (dropped) this.#resync();
+        if (dropped) this.#resync(limits.MISSED_INTERVAL_MS);
       },
       opened: (hidden) => {
         if (!hidden) this.load();
@@ -65,7 +68,7 @@ export class Plant {
       this.#load_again = true;
       return this.#loading;
     }
-    this.#resync_at = Date.now();
+    this.#loaded_at = Date.now();
     this.#loading = this.#loadAll().finally(() => {
       this.#loading = null;
       if (this.#load_again) {
@@ -156,13 +159,15 @@ export class Plant {
   }
 
   /** Reads everything anew soon, but not too often. */
-  #resync() {
-    if (this.#resync_timer) return;
-    const wait_ms = Math.max(200, this.#resync_at + limits.RESYNC_INTERVAL_MS - Date.now());
+  #resync(interval_ms = limits.RESYNC_INTERVAL_MS) {
+    const due = Math.max(Date.now() + 200, this.#loaded_at + interval_ms);
+    if (due >= this.#resync_due) return;
+    this.#resync_due = due;
+    clearTimeout(this.#resync_timer);
     this.#resync_timer = setTimeout(() => {
-      this.#resync_timer = 0;
+      this.#resync_due = Infinity;
       if (!document.hidden) this.load();
-    }, wait_ms);
+    }, due - Date.now());
   }
 
   #every(interval_ms, ask) {

@@ -68,7 +68,10 @@ export class Store {
   /** Called when an event names a device that is not known here. */
   onStranger = () => {};
 
-  /** What changed since the last call, by name of the collection; `values` are those of devices. */
+  /**
+   * What changed since the last call, by name of the collection; `values` and `presence` are those
+   * of devices.
+   */
   takeChanged() {
     const changed = this.#changed;
     this.#changed = new Set();
@@ -258,7 +261,7 @@ export class Store {
         if (!device) return this.onStranger();
         device.online = event.status === 'online';
         device.last_online = event.at;
-        return this.touch('devices');
+        return this.touch('presence');
       }
       case 'firing':
         if (this.#putFiring(event)) {

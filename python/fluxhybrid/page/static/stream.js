@@ -38,6 +38,7 @@ export class Stream {
     addEventListener('offline', () => this.#told.state('offline'), { signal });
     document.addEventListener('visibilitychange', () => this.#seen(), { signal });
     this.#open();
+    this.#seen();
   }
 
   /** Closes it for good. */

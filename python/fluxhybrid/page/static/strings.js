@@ -237,7 +237,6 @@ const TEXTS = {
 
   'sheet.close': ['Close', '关闭'],
   'list.hint': ['Arrow keys move between rows', '方向键在各行之间移动'],
-  'load.failed': ['{what} cannot be read: {detail}', '无法读取{what}：{detail}'],
   'age.now': ['now', '刚刚'],
   'age.s': ['{n} s', '{n} 秒'],
   'age.m': ['{n} min', '{n} 分'],

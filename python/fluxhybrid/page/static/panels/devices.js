@@ -38,6 +38,8 @@ export class Devices {
   #search;
   #which;
   #note = el('p.note', { hidden: true });
+  /** All of them, in the order they are shown. */
+  #sorted = [];
 
   /**
    * @param {(device: any) => void} open
@@ -126,14 +128,19 @@ export class Devices {
     drawSpark(canvas, inside, { from, to, gap_ms: GAP_MS });
   }
 
+  #sort() {
+    const { compare } = new Intl.Collator(language(), { numeric: true });
+    this.#sorted = [...this.#store.devices.values()].sort((a, b) => compare(a.name, b.name) || compare(a.key, b.key));
+    this.#filter();
+  }
+
   #filter() {
     const words = this.#search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const which = this.#which.value;
     const matches = (device) =>
       (which === 'all' || device.online === (which === 'online')) &&
       words.every((word) => device.words.includes(word) || this.#productWords(device).includes(word));
-    const { compare } = new Intl.Collator(language(), { numeric: true });
-    const found = [...this.#store.devices.values()].filter(matches).sort((a, b) => compare(a.name, b.name) || compare(a.key, b.key));
+    const found = this.#sorted.filter(matches);
     this.#list.show(found);
     const all = this.#store.devices.size;
     this.#head.count(found.length === all ? format.count(all) : `${format.count(found.length)} / ${format.count(all)}`);
@@ -152,7 +159,8 @@ export class Devices {
   }
 
   paint(changed) {
-    if (changed.has('devices') || changed.has('all')) this.#filter();
-    else if (changed.has('values') || changed.has('age')) this.#list.refresh();
+    if (changed.has('devices') || changed.has('all')) this.#sort();
+    else if (changed.has('presence') && this.#which.value !== 'all') this.#filter();
+    else if (['values', 'presence', 'age'].some((name) => changed.has(name))) this.#list.refresh();
   }
 }

@@ -4,6 +4,7 @@
 
 import { el, setText } from '../dom.js';
 import * as format from '../format.js';
+import { FIRINGS_MAX } from '../limits.js';
 import { VirtualList, panelHead, panelList } from '../list.js';
 import { known, t } from '../strings.js';
 
@@ -68,6 +69,7 @@ export class Firings {
         setText(device, firing.device_id ?? firing.topic);
         setText(values, valueWords(firing.values));
         setText(actions, firing.actions.map(actionWords).join(', '));
+        element.title = firing.triggered ? '' : t('firings.untriggered');
       },
     };
   }
@@ -84,7 +86,8 @@ export class Firings {
     if (rule) setText(this.#every, `${rule.name} ✕`);
     this.#every.setAttribute('aria-label', t('firings.every'));
     const shown = rule ? this.#store.firings.filter((firing) => firing.rule_id === rule.id) : this.#store.firings.slice();
-    this.#head.count(shown.length ? format.count(shown.length) : '');
+    const full = this.#store.firings.length >= FIRINGS_MAX;
+    this.#head.count(shown.length ? `${format.count(shown.length)}${full ? '+' : ''}` : '');
     this.#list.show(shown);
   }
 }

@@ -86,7 +86,7 @@ export class DeviceSheet {
 
   #paint(changed) {
     const all = changed.has('all');
-    if (all || changed.has('devices') || changed.has('age')) this.#paintFacts();
+    if (all || changed.has('devices') || changed.has('presence')) this.#paintFacts();
     if (all || changed.has('values') || changed.has('age')) this.#paintValues();
     if (all || changed.has('firings') || changed.has('commands')) this.#paintLog();
     if (all || performance.now() - this.#drawn_at > CURVE_INTERVAL_MS) this.#draw();

@@ -10,7 +10,8 @@ import { attemptWords, whoWords, whyWords } from '../panels/refusals.js';
 import { known, t } from '../strings.js';
 import { facts, json, part } from './sheet.js';
 
-/** @typedef {{ device: (key: string) => void, rule: (id: string) => void, firing: (id: string) => void }} Go */
+/** @typedef {{ device: (key: string) => void, rule: (id: string) => void, firing: (id: string) => void,
+ *   command: (id: string) => void, only: (rule_id: string) => void }} Go where a link leads */
 
 const link = (text, go) => (go ? el('button.link', { type: 'button', onclick: go }, text) : text);
 
@@ -37,7 +38,7 @@ export const firingSheet = (store, firing, go) => {
       [t('firings.device'), toDevice(store, firing.device_id, go)],
       [t('firings.topic'), el('code', null, firing.topic)],
       [t('firings.sample'), format.exact(firing.ts)],
-      [t('firings.when'), format.exact(firing.at)],
+      [t('firings.when'), firing.triggered ? format.exact(firing.at) : `${format.exact(firing.at)}, ${t('firings.untriggered')}`],
       [t('firings.id'), el('code', null, firing.id)],
     ]),
     part(t('firings.values'), valueTable(store, device, firing.values)),
@@ -60,7 +61,7 @@ export const ruleSheet = (store, rule, go) => {
       [t('firings.actions'), rule.actions.map(actionWords).join(', ')],
     ]),
     part(t('rules.script'), el('pre.script', { tabindex: '0' }, rule.trigger_script)),
-    part(t('firings.title'), firings.length
+    part(t('firings.title'), firings.length ? el('p', null, link(t('rules.of', { name: rule.name }), () => go.only(rule.id))) : null, firings.length
       ? el('ul.plain.log', null, ...firings.map((firing) =>
         el('li', null, el('time', null, format.time(firing.at)), link(firing.device_id ?? firing.topic, () => go.firing(firing.id)),
           el('span.muted', null, Object.entries(firing.values).map(([name, value]) => `${name} ${format.value(value)}`).join(' · ')))))

@@ -71,4 +71,4 @@ export const facts = (entries) =>
 export const json = (value) => el('pre', null, JSON.stringify(value, null, 2));
 
 /** A heading with what stands below it. */
-export const part = (title, ...children) => el('section.part', null, el('h3', null, title), ...children);
+export const part = (title, ...children) => el('div.part', null, el('h3', null, title), ...children);
