@@ -230,6 +230,8 @@ impl Engine {
     /// [`EngineError::Apply`] with everything that is wrong.
     pub fn apply(&self, json: &str) -> Result<Generation, EngineError> {
         let _one_at_a_time = self.order.lock();
+        // first: once it is in force it must not be told that it is not
+        create_data_dir(&self.settings)?;
         let applied = match ConfigurationText::read(json)? {
             ConfigurationText::Document(document) => self.registry.replace(document)?,
             ConfigurationText::Delta(delta) => self.registry.apply(delta)?,
@@ -237,7 +239,6 @@ impl Engine {
         if let Some(running) = &*self.running.read() {
             running.configure(&applied);
         }
-        create_data_dir(&self.settings)?;
         let generation = applied.snapshot.generation();
         self.keeper.keep(applied.snapshot)?;
         Ok(generation)

@@ -99,6 +99,7 @@ impl Coded for EngineError {
             Self::Alarm(_) => "alarm.not_recorded",
             Self::Command(CommandError::UnknownDevice(_)) => "command.unknown_device",
             Self::Command(CommandError::TooMany) => "command.too_many",
+            Self::Command(CommandError::Slow) => "command.slow",
             Self::Command(_) => "command.not_recorded",
             Self::Publish(error) => error.code(),
             Self::Tap(error) => error.code(),
