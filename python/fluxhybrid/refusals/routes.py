@@ -36,5 +36,5 @@ async def list_refusals(
     """
     found = board.refusals(session.tenant_id, limit)
     return RefusalList(
-        items=[Refused(**item) for item in found["items"]], unlisted=found["unlisted"]
+        items=[Refused.model_validate(item) for item in found["items"]], unlisted=found["unlisted"]
     )

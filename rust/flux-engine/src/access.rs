@@ -121,10 +121,11 @@ impl Access for RegistryAccess {
                     let (peer, reason) = (sign_in.peer, denied.reason());
                     tracing::warn!(%peer, username = name, %reason, "an MQTT client was refused");
                     let (denial, code) = match reason {
-                        DeniedReason::UnknownName => (Denial::BadCredentials, "auth.unknown_name"),
+                        DeniedReason::UnknownName | DeniedReason::Removed => {
+                            (Denial::BadCredentials, "auth.unknown_name")
+                        }
                         DeniedReason::NoSecret => (Denial::BadCredentials, "auth.no_secret"),
                         DeniedReason::WrongSecret => (Denial::BadCredentials, "auth.wrong_secret"),
-                        DeniedReason::Removed => (Denial::BadCredentials, "auth.removed"),
                         DeniedReason::Disabled => (Denial::NotAuthorized, "auth.disabled"),
                     };
                     self.deny(sign_in, denial, code, &reason)

@@ -21,7 +21,7 @@ import { Rules } from './panels/rules.js';
 import { Vitals } from './panels/vitals.js';
 import { Plant } from './plant.js';
 import { DeviceSheet } from './sheets/device.js';
-import { commandSheet, firingSheet, refusalSheet, ruleSheet } from './sheets/records.js';
+import { commandSheet, firingSheet, pluginSheet, refusalSheet, ruleSheet } from './sheets/records.js';
 import { Sheet } from './sheets/sheet.js';
 import { Store } from './store.js';
 import { t } from './strings.js';
@@ -78,7 +78,7 @@ export class Live {
       firings: new Firings(section('firings'), store, (firing) => this.#openFiring(firing)),
       commands: new Commands(section('commands'), store, (command) => this.#openCommand(command)),
       refusals: new Refusals(section('refusals'), store, (refusal) => this.#openRefusal(refusal)),
-      plugins: new Plugins(section('plugins'), store),
+      plugins: new Plugins(section('plugins'), store, (plugin) => this.#openPlugin(plugin)),
     };
   }
 
@@ -203,6 +203,10 @@ export class Live {
 
   #openCommand(command) {
     if (command) this.#sheet.open(commandSheet(this.#store, command, this.#go), () => this.#panels.commands.focus(command.id));
+  }
+
+  #openPlugin(plugin) {
+    this.#sheet.open(pluginSheet(plugin), () => this.#panels.plugins.focus(plugin.id));
   }
 
   #openRefusal(refusal) {

@@ -62,14 +62,16 @@ impl Open {
     ) {
         let (code, why): (_, &dyn Display) = match reason {
             Reason::NOT_AUTHORIZED => ("publish.not_authorized", &"it may not publish there"),
-            Reason::TOPIC_NAME_INVALID => ("publish.topic", &"the topic is too long or too deep"),
+            Reason::TOPIC_NAME_INVALID => {
+                ("publish.too_large", &"the topic is too long or too deep")
+            }
             Reason::QUOTA_EXCEEDED if topic.is_some() => {
-                ("publish.properties", &"the message's properties are too large")
+                ("publish.too_large", &"the message's properties are too large")
             }
             Reason::QUOTA_EXCEEDED => {
                 ("publish.no_room", &"there is no room: the disk is full, or too much waits for it")
             }
-            _ => ("publish.refused", &reason),
+            _ => ("mqtt.refused", &reason),
         };
         self.tell(Attempt::Publish, (topic, code, why), broker, peer);
     }
@@ -90,7 +92,7 @@ impl Open {
                 ("subscribe.shared", &"shared subscriptions are not offered")
             }
             Reason::QUOTA_EXCEEDED => ("subscribe.too_many", &"there are too many subscriptions"),
-            _ => ("subscribe.refused", &reason),
+            _ => ("mqtt.refused", &reason),
         };
         self.tell(Attempt::Subscribe, (Some(filter), code, why), context.broker, context.peer);
     }

@@ -6,6 +6,7 @@ import { el } from '../dom.js';
 import * as format from '../format.js';
 import { statusWords } from '../panels/commands.js';
 import { actionWords } from '../panels/firings.js';
+import { failuresOf, healthWords } from '../panels/plugins.js';
 import { attemptWords, whoWords, whyWords } from '../panels/refusals.js';
 import { known, t } from '../strings.js';
 import { facts, json, part } from './sheet.js';
@@ -112,4 +113,30 @@ export const refusalSheet = (store, refusal, go) => {
       ['', el('code', null, refusal.code)],
     ]));
   return { title: whoWords(refusal), kicker: `${t('refusals.title')} · ${attemptWords(refusal.attempt)}`, element };
+};
+
+/** A plugin: what is wrong with it first, then what it does. */
+export const pluginSheet = (plugin) => {
+  const { calls = {}, vectors, problems = [] } = plugin;
+  const mean_us = calls.calls ? calls.duration_ns / calls.calls / 1000 : null;
+  const element = el('div', null,
+    plugin.about ? el('p.lead', null, plugin.about) : null,
+    facts([
+      [t('commands.status'), healthWords(plugin.health)],
+      [t('plugins.id'), plugin.id],
+      [t('rules.version'), plugin.version],
+      [t('plugins.functions'), (plugin.functions ?? []).join(', ')],
+      [t('plugins.vectors'), vectors ? t('plugins.vectorsHeld', { held: vectors[1], all: vectors[0] }) : null],
+      [t('plugins.loaded'), plugin.loaded_ns ? format.exact(plugin.loaded_ns / 1e6) : null],
+      [t('plugins.callsMade'), format.count(calls.calls ?? 0)],
+      [t('plugins.failed'), format.count(failuresOf(calls))],
+      [t('plugins.mean'), mean_us === null ? null : t('plugins.micros', { us: format.number(Number(mean_us.toPrecision(3))) })],
+      [t('plugins.trips'), plugin.trips ? format.count(plugin.trips) : null],
+      [t('plugins.hash'), plugin.hash && el('code', null, plugin.hash)],
+    ]),
+    problems.length
+      ? part(t('plugins.problems'), el('ul.plain', null, ...problems.map((problem) =>
+        el('li', null, el('p', null, problem.message), problem.hint ? el('p.muted', null, problem.hint) : null))))
+      : null);
+  return { title: plugin.title ?? plugin.id, kicker: t('plugins.title'), element };
 };
