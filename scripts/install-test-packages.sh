@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Install the programs the tests drive (Debian): an MQTT peer, PostgreSQL, strace, LLVM's coverage
-# tools, and compilers that make WebAssembly.
+# Install the programs the tests drive (Debian): an MQTT peer, PostgreSQL, strace, a browser with its
+# driver, LLVM's coverage tools, and compilers that make WebAssembly.
 # Does nothing when they are there. A test that misses one fails and says so.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
@@ -20,6 +20,8 @@ if ! compgen -G "$(rustc --print sysroot)/lib/rustlib/wasm32-unknown-unknown/lib
     [ ! -d /usr/lib/rustlib/src/rust/library/std ]; then
     missing+=(rustc-web cargo-web rust-web-src rust-web-llvm)
 fi
+need chromium chromium
+need chromedriver chromium-driver
 # Debian keeps the server's programs out of PATH.
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || need initdb postgresql
 if ! scripts/llvm-tool.sh llvm-profdata >/dev/null 2>&1; then

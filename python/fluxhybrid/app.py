@@ -25,6 +25,7 @@ from fluxhybrid.errors import Invalid, Unavailable
 from fluxhybrid.operations.listener import OperationsListener
 from fluxhybrid.operations.logs import set_up_logs
 from fluxhybrid.operations.metrics import metrics_page, webhook_metrics_text
+from fluxhybrid.operations.process import free_bytes, resident_bytes
 from fluxhybrid.operations.sockets import address_text, listen
 
 if TYPE_CHECKING:
@@ -247,6 +248,7 @@ class Platform:
             watchers=watchers,
             alarms=Alarms(self.engine),
             commands=Commands(configuration, self.engine),
+            refusals=self.engine,
             report=lambda: self._report(configuration, watchers),
             health=self.engine.health,
         )
@@ -282,12 +284,18 @@ class Platform:
         generations = configuration.generations()
         return {
             "version": _version(),
+            "site": self.config.site.name,
             "started_at_ms": self._started_at_ms,
             "generations": {
                 "stored": generations.stored,
                 "in_force": generations.in_force,
             },
             "engine": self.engine.health(),
+            "figures": self.engine.figures(),
+            "process": {
+                "resident_bytes": resident_bytes(),
+                "disk_free_bytes": free_bytes(self.config.data_dir),
+            },
             "addresses": dict(self.addresses),
             "webhooks": self._webhooks.circuits() if self._webhooks is not None else [],
             "stream_clients": watchers.count,
@@ -406,6 +414,15 @@ def _reachable(address: str) -> str:
     return f"{ {'0.0.0.0': '127.0.0.1', '[::]': '[::1]'}.get(host, host) }:{port}"  # noqa: S104
 
 
+def _page_url(platform: Platform) -> str:
+    """Where people look; the first time, with what signs them in.
+
+    The token stands behind ``#``: browsers keep that part to themselves.
+    """
+    url = f"http://{_reachable(platform.addresses['api'])}/"
+    return url if platform.first_token is None else f"{url}#token={platform.first_token}"
+
+
 def _print_banner(platform: Platform) -> None:
     addresses = platform.addresses
     lines = [f"fluxhybrid {_version()}"]
@@ -419,6 +436,7 @@ def _print_banner(platform: Platform) -> None:
         if name.startswith("gateway.")
     ]
     if "api" in addresses:
+        lines.append(f"  Page     {_page_url(platform)}")
         lines.append(f"  API      http://{addresses['api']}/api/v1")
         lines.append(f"  Docs     http://{addresses['api']}/docs")
     lines.append(f"  Metrics  http://{addresses['metrics']}/metrics")
@@ -427,6 +445,6 @@ def _print_banner(platform: Platform) -> None:
         lines.append("  Durability is off: a power cut loses messages that were acknowledged")
     if platform.first_token is not None:
         lines.append(f"  Token    {platform.first_token}")
-        lines.append("           for the API; shown this once: keep it")
+        lines.append("           for the API and the page; shown this once: keep it")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

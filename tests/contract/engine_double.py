@@ -51,6 +51,7 @@ class EngineDouble:
         self.firing_records: list[dict[str, Any]] = []
         self.alarm_records: dict[str, dict[str, Any]] = {}
         self.command_records: dict[str, dict[str, Any]] = {}
+        self.refusal_records: list[dict[str, Any]] = []
         self.published: list[tuple[int, str, bytes, int]] = []
         self.streams: list[EventStreamDouble] = []
         self.outbox: dict[str, dict[str, Any]] = {}
@@ -71,6 +72,12 @@ class EngineDouble:
 
     def health(self) -> dict[str, Any]:
         return {"status": "ok" if self.running else "stopped"}
+
+    def figures(self) -> dict[str, Any]:
+        return {"messages_in_total": 0, "lag_records": 0}
+
+    def refusals(self, tenant: int, limit: int = 100) -> dict[str, Any]:
+        return {"items": self.refusal_records[:limit], "unlisted": 3}
 
     def metrics_text(self) -> str:
         return "# TYPE flux_rules_active gauge\nflux_rules_active 0\n"

@@ -280,3 +280,42 @@ async def test_data_directory_in_use_is_refused_before_the_database_is_touched(
     assert getattr(caught.value, "code", "").startswith("log.")
     answer = await site.http.post("/api/v1/products", json={"key": "another"})
     assert answer.headers["x-flux-generation"] == str(generation + 1)
+
+
+async def test_message_that_comes_to_nothing_is_listed_as_refused_with_its_cause(
+    site: Site,
+) -> None:
+    body = {"topic": "v1/devices/nobody/telemetry", "payload": {"t": 1}, "qos": 1}
+    for _ in range(2):
+        assert (await site.http.post("/api/v1/messages", json=body)).status_code == 204
+    await site.http.post("/api/v1/messages", json={"topic": TOPIC, "payload": "no JSON", "qos": 1})
+    found = await until(lambda: _refused(site, 2))
+    unknown, undecodable = (
+        next(item for item in found if item["code"] == code)
+        for code in ("topic.unknown_device", "payload.undecodable")
+    )
+    assert (unknown["attempt"], unknown["source"], unknown["count"]) == ("message", "api", 2)
+    assert unknown["topic"] == "v1/devices/nobody/telemetry"
+    assert unknown["first"] <= unknown["at"]
+    assert undecodable["reason"]
+    listed = (await site.http.get("/api/v1/refusals?limit=1")).json()
+    assert (len(listed["items"]), listed["unlisted"]) == (1, 0)
+    assert listed["items"][0]["code"] == "payload.undecodable"
+
+
+async def _refused(site: Site, count: int) -> list[Any] | None:
+    found = await site.items("refusals")
+    return found if len(found) == count and any(one["count"] == 2 for one in found) else None
+
+
+async def test_status_tells_what_flows_and_what_it_takes(site: Site) -> None:
+    before = (await site.http.get("/api/v1/status")).json()
+    await site.send(temperature=1)
+    after = (await site.http.get("/api/v1/status")).json()
+    grown = after["figures"]["messages_in_total"] - before["figures"]["messages_in_total"]
+    assert grown == 1
+    assert after["figures"]["devices"] == 1
+    assert after["figures"]["log_bytes"] > 0
+    assert after["process"]["resident_bytes"] > 10 * 2**20
+    assert after["process"]["disk_free_bytes"] > 0
+    assert after["site"]

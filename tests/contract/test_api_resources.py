@@ -350,6 +350,48 @@ async def test_latest_values_are_those_of_the_engine(site: Running) -> None:
     problem(await site.http.get("/api/v1/devices/nobody/latest"), 404, "device.not_found")
 
 
+async def test_last_values_of_all_devices_come_in_pages(site: Running) -> None:
+    product = await a_product(site)
+    keys = [f"t{number}" for number in range(5)]
+    for key in keys:
+        await a_device(site, key, product["id"])
+        site.engine.latest_values[1, key] = {"ts": 5, "values": {"v": {"value": key, "ts": 5}}}
+    found: list[Any] = []
+    cursor = ""
+    while True:
+        page = (await site.http.get(f"/api/v1/latest?limit=2{cursor}")).json()
+        found += page["items"]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert [one["device_id"] for one in found] == keys
+    assert [one["values"]["v"]["value"] for one in found] == keys
+
+
+async def test_refusals_are_those_of_the_engine(site: Running) -> None:
+    refusal = {
+        "id": "0a",
+        "attempt": "connect",
+        "source": None,
+        "username": "thermo-9",
+        "client_id": "c",
+        "address": "127.0.0.1:5",
+        "topic": None,
+        "code": "auth.unknown_name",
+        "reason": "the name is not known",
+        "count": 2,
+        "first": 1,
+        "at": 2,
+    }
+    site.engine.refusal_records.append(refusal)
+    listed = (await site.http.get("/api/v1/refusals")).json()
+    assert listed == {"items": [refusal], "unlisted": 3}
+    wrong = await site.http.get("/api/v1/refusals?limit=0")
+    problem(wrong, 422, "request.greater_than_equal")
+    refused = await site.http.get("/api/v1/refusals", headers={"Authorization": ""})
+    problem(refused, 401, "auth.missing")
+
+
 async def test_firings_come_in_pages(site: Running) -> None:
     rule = str(uuid.uuid4())
     for number in range(5):

@@ -155,6 +155,8 @@ def test_description_is_openapi_3_1_and_names_every_resource(server: Server) -> 
         "/api/v1/products/{product}",
         "/api/v1/devices/{device}/secret",
         "/api/v1/devices/{device}/latest",
+        "/api/v1/latest",
+        "/api/v1/refusals",
         "/api/v1/devices/{device}/commands",
         "/api/v1/principals",
         "/api/v1/rules:reload",

@@ -36,8 +36,11 @@ from fluxhybrid.devices.service import Devices, Products
 from fluxhybrid.errors import ErrorKind, FluxError
 from fluxhybrid.mqtt.routes import messages_router, principals_router
 from fluxhybrid.mqtt.service import Messages, Principals
+from fluxhybrid.page.routes import router as page_router
 from fluxhybrid.plugins.routes import router as plugins_router
 from fluxhybrid.plugins.service import Plugins
+from fluxhybrid.refusals.ports import RefusalBoard
+from fluxhybrid.refusals.routes import router as refusals_router
 from fluxhybrid.rules.routes import router as rules_router
 from fluxhybrid.rules.service import Rules
 from fluxhybrid.telemetry.routes import router as telemetry_router
@@ -58,9 +61,11 @@ _ROUTERS: Final = (
     telemetry_router,
     alarms_router,
     commands_router,
+    refusals_router,
     accounts_router,
     status_router,
     health_router,
+    page_router,
 )
 
 
@@ -80,6 +85,7 @@ class Services:
     watchers: Watchers
     alarms: Alarms
     commands: Commands
+    refusals: RefusalBoard
     report: Callable[[], dict[str, Any]]
     health: Callable[[], dict[str, Any]]
 

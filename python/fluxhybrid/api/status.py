@@ -41,13 +41,26 @@ class WebhookDestination(Output):
     last_detail: str
 
 
+class Process(Output):
+    """What the process takes of the machine."""
+
+    resident_bytes: int | None = Field(description="Memory in use; null where it cannot be told.")
+    disk_free_bytes: int | None = Field(description="Left where the data is kept.")
+
+
 class Status(Output):
     """How the server is."""
 
     version: str
+    site: str = Field(description="Name of the site.")
     started_at_ms: int
     generations: GenerationsOut
     engine: dict[str, Any]
+    figures: dict[str, Any] = Field(
+        description="The engine's work: counters since the start (`..._total`), and how things "
+        "are now. `/metrics` has all of them."
+    )
+    process: Process
     addresses: dict[str, str]
     webhooks: list[WebhookDestination]
     stream_clients: int

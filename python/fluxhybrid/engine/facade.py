@@ -245,6 +245,18 @@ class Engine:
         """Firings, newest first, from behind the one with the id ``before`` on."""
         return self._native.firings(tenant, rule_id, device_id, before, limit)
 
+    def refusals(self, tenant: int, limit: int = 100) -> Record:
+        """What was refused lately: connections, publications, subscriptions, messages.
+
+        Returns:
+            ``items``, the last one first, and how many came too fast to be listed (``unlisted``).
+        """
+        return self._native.refusals(tenant, limit)
+
+    def figures(self) -> Record:
+        """The engine's work in a few numbers: counters (``..._total``) and how things are now."""
+        return self._native.figures()
+
     def alarms(
         self,
         tenant: int,

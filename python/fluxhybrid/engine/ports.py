@@ -137,6 +137,14 @@ class EnginePort(Protocol):
         """Firings, newest first, from behind the one with the id ``before`` on."""
         ...
 
+    def refusals(self, tenant: int, limit: int = 100) -> Record:
+        """What was refused lately: ``{"items": [...], "unlisted": int}``, the last one first."""
+        ...
+
+    def figures(self) -> Record:
+        """The engine's work in a few numbers: counters (``..._total``) and how things are now."""
+        ...
+
     def alarms(
         self,
         tenant: int,

@@ -17,6 +17,7 @@ __all__ = [
     "FiringList",
     "HistoryOut",
     "Latest",
+    "LatestList",
     "Series",
 ]
 
@@ -37,6 +38,13 @@ class Latest(Told):
     values: dict[str, Any] = Field(
         description='By name: `{"value": ..., "ts": ...}`, the last of each.'
     )
+
+
+class LatestList(Output):
+    """A page of last values, in the order of the devices."""
+
+    items: list[Latest]
+    next_cursor: str | None
 
 
 class Firing(Told):

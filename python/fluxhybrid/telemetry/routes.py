@@ -11,7 +11,7 @@ from starlette.responses import StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
 from fluxhybrid.accounts.routes import SignedIn, address_of
-from fluxhybrid.configuration.paging import LIMIT_DEFAULT, EntryCursor, Limit
+from fluxhybrid.configuration.paging import LIMIT_DEFAULT, Cursor, EntryCursor, Limit
 from fluxhybrid.configuration.parameters import PREFIX, Reference
 from fluxhybrid.engine.notation import Key
 from fluxhybrid.telemetry.history import LIMIT_DEFAULT as POINTS_DEFAULT
@@ -24,6 +24,7 @@ from fluxhybrid.telemetry.model import (
     FiringList,
     HistoryOut,
     Latest,
+    LatestList,
 )
 from fluxhybrid.telemetry.service import Telemetry
 from fluxhybrid.telemetry.stream import Watcher, Watchers
@@ -111,6 +112,18 @@ async def get_telemetry(
             telemetry.export(found, question), media_type="text/csv", headers=headers
         )
     return HistoryOut(**await telemetry.history(found, question))
+
+
+@router.get("/latest")
+async def list_latest(
+    telemetry: _Telemetry,
+    session: SignedIn,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Annotated[Cursor | None, Query()] = None,
+) -> LatestList:
+    """List the last values of all devices, page by page."""
+    items, next_cursor = await telemetry.latest_page(session.tenant_id, limit, cursor)
+    return LatestList(items=[Latest(**item) for item in items], next_cursor=next_cursor)
 
 
 @router.get("/firings")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from fluxhybrid.configuration.paging import cut
+from fluxhybrid.configuration.paging import cut, read_page
 from fluxhybrid.configuration.references import find
 from fluxhybrid.configuration.service import Configuration
+from fluxhybrid.errors import NotFound
 from fluxhybrid.storage.records import Device
 from fluxhybrid.telemetry.history import Question, answer, as_csv
 from fluxhybrid.telemetry.ports import History
@@ -37,8 +38,27 @@ class Telemetry:
         """
         async with self._configuration.read() as transaction:
             device = await find(transaction.devices, "device", tenant_id, reference)
-        found = self._history.latest(tenant_id, device.key) or {"ts": None, "values": {}}
-        return {**found, "device_id": device.key, "id": device.id}
+        return self._latest(tenant_id, device)
+
+    async def latest_page(
+        self, tenant_id: int, limit: int, cursor: str | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """The last values of a page of devices, and where to go on."""
+        async with self._configuration.read() as transaction:
+            page = await read_page(transaction.devices, tenant_id, limit=limit, cursor=cursor)
+        # Many small questions: together they would hold up the loop.
+        return await asyncio.to_thread(self._latest_of, tenant_id, page.items), page.next_cursor
+
+    def _latest_of(self, tenant_id: int, devices: Sequence[Device]) -> list[dict[str, Any]]:
+        return [self._latest(tenant_id, device) for device in devices]
+
+    def _latest(self, tenant_id: int, device: Device) -> dict[str, Any]:
+        try:
+            found = self._history.latest(tenant_id, device.key)
+        except NotFound:
+            # Removed a moment ago.
+            found = None
+        return {**(found or {"ts": None, "values": {}}), "device_id": device.key, "id": device.id}
 
     async def device(self, tenant_id: int, reference: str) -> Device:
         """The device with this id or key.

@@ -3,10 +3,12 @@
 //! Owns the list of who has signed in, so that a change of configuration reaches whom it concerns.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::fmt::Display;
+use std::sync::{Arc, OnceLock, Weak};
 
-use flux_mqtt::{Access, Denial, Principal, SignIn};
-use flux_pipeline::Pipeline;
+use flux_mqtt::{Access, Attempt, Denial, Principal, Refused, SignIn};
+use flux_pipeline::refusals::{self, Refusing};
+use flux_pipeline::{Pipeline, Refusals};
 use flux_registry::{Changes, DeniedReason, Grants, Identity, Registry, Standing};
 use flux_types::{Generation, TenantId, Topic, TopicFilter};
 use parking_lot::RwLock;
@@ -25,16 +27,18 @@ pub(crate) struct RegistryAccess {
     /// By the principal's id. At most one for each that is configured.
     signed_in: RwLock<HashMap<Arc<str>, SignedIn>>,
     pipeline: RwLock<Weak<Pipeline>>,
+    refusals: OnceLock<Refusals>,
 }
 
 impl RegistryAccess {
     pub(crate) fn new(registry: Arc<Registry>, allow_anonymous: bool) -> Self {
         let (signed_in, pipeline) = (RwLock::default(), RwLock::default());
-        Self { registry, allow_anonymous, signed_in, pipeline }
+        Self { registry, allow_anonymous, signed_in, pipeline, refusals: OnceLock::new() }
     }
 
-    /// Tells whom to call when a device can take commands.
+    /// Tells whom to call when a device can take commands, and when somebody is refused.
     pub(crate) fn set_pipeline(&self, pipeline: &Arc<Pipeline>) {
+        let _ = self.refusals.set(pipeline.refusals().clone()); // one pipeline, set once
         *self.pipeline.write() = Arc::downgrade(pipeline);
     }
 
@@ -68,6 +72,30 @@ impl RegistryAccess {
         gone
     }
 
+    /// Lets nobody in, and notes why in truth, which the client is not told.
+    fn deny(
+        &self,
+        sign_in: &SignIn<'_>,
+        denial: Denial,
+        code: &'static str,
+        reason: &dyn Display,
+    ) -> Denial {
+        if let Some(refusals) = self.refusals.get() {
+            refusals.note(&Refusing {
+                attempt: refusals::Attempt::Connect,
+                tenant: TenantId::DEFAULT,
+                source: None,
+                username: sign_in.username,
+                client_id: Some(sign_in.client_id),
+                address: Some(sign_in.peer),
+                topic: None,
+                code,
+                reason,
+            });
+        }
+        denial
+    }
+
     fn ask(&self, principal: &Principal, question: impl Fn(&Grants) -> bool) -> bool {
         self.signed_in.read().get(&principal.id).is_some_and(|known| question(&known.grants))
     }
@@ -83,16 +111,24 @@ impl Access for RegistryAccess {
         let snapshot = self.registry.snapshot();
         let principal = match (sign_in.username, self.allow_anonymous) {
             (None, true) => snapshot.anonymous(),
-            (None, false) => return Err(Denial::NotAuthorized),
+            (None, false) => {
+                let why = "it gave no user name, and anonymous clients are not let in";
+                return Err(self.deny(sign_in, Denial::NotAuthorized, "auth.no_name", &why));
+            }
             (Some(name), _) => {
                 let password = sign_in.password.unwrap_or_default();
                 snapshot.authenticate(name, password).map_err(|denied| {
                     let (peer, reason) = (sign_in.peer, denied.reason());
                     tracing::warn!(%peer, username = name, %reason, "an MQTT client was refused");
-                    match reason {
-                        DeniedReason::Disabled => Denial::NotAuthorized,
-                        _ => Denial::BadCredentials,
-                    }
+                    let (denial, code) = match reason {
+                        DeniedReason::UnknownName | DeniedReason::Removed => {
+                            (Denial::BadCredentials, "auth.unknown_name")
+                        }
+                        DeniedReason::NoSecret => (Denial::BadCredentials, "auth.no_secret"),
+                        DeniedReason::WrongSecret => (Denial::BadCredentials, "auth.wrong_secret"),
+                        DeniedReason::Disabled => (Denial::NotAuthorized, "auth.disabled"),
+                    };
+                    self.deny(sign_in, denial, code, &reason)
                 })?
             }
         };
@@ -121,5 +157,26 @@ impl Access for RegistryAccess {
         if let (Some(device), Some(pipeline)) = (device, self.pipeline.read().upgrade()) {
             pipeline.device_ready(device.tenant, &device.key);
         }
+    }
+
+    fn refused(&self, refused: &Refused<'_>) {
+        let Some(refusals) = self.refusals.get() else { return };
+        let principal = refused.principal;
+        refusals.note(&Refusing {
+            attempt: match refused.attempt {
+                Attempt::Connect => refusals::Attempt::Connect,
+                Attempt::Stay => refusals::Attempt::Stay,
+                Attempt::Publish => refusals::Attempt::Publish,
+                Attempt::Subscribe => refusals::Attempt::Subscribe,
+            },
+            tenant: principal.map_or(TenantId::DEFAULT, |principal| principal.tenant),
+            source: principal.map(|principal| principal.source.as_str()),
+            username: refused.username,
+            client_id: refused.client_id,
+            address: Some(refused.peer),
+            topic: refused.topic,
+            code: refused.code,
+            reason: refused.why,
+        });
     }
 }

@@ -22,8 +22,9 @@ use crate::clockwork::Clockwork;
 use crate::delivery::MqttDelivery;
 use crate::error::EngineError;
 use crate::gateway::http::{HttpCounters, HttpProtocol};
-use crate::gateway::{PluginCodec, 
-    AnyDelivery, Codecs, GatewayParts, GatewayProtocol, GatewayShared, RegistryDirectory,
+use crate::gateway::{
+    AnyDelivery, Codecs, GatewayParts, GatewayProtocol, GatewayShared, PluginCodec,
+    RegistryDirectory,
 };
 use crate::keeper::Keeper;
 use crate::mqtt::{MqttProtocol, Waiting};
@@ -270,7 +271,7 @@ impl Engine {
         };
         if let Some(listeners) = listeners.gateway {
             let own = ingests.split_off(ingests.len().saturating_sub(workers[2]));
-            let shared = self.gateway(&listeners, clock);
+            let shared = self.gateway(&listeners, clock, &running.plugins);
             any_delivery.set_gateway(&shared);
             running.gateway = Some(Arc::clone(&shared));
             running.listen_gateway(listeners, shared, own, &delivery)?;
@@ -285,12 +286,17 @@ impl Engine {
         Ok(running)
     }
 
-    fn gateway(&self, listeners: &GatewayListeners, clock: Instants) -> Arc<GatewayShared> {
+    fn gateway(
+        &self,
+        listeners: &GatewayListeners,
+        clock: Instants,
+        hosted: &Plugins,
+    ) -> Arc<GatewayShared> {
         let directory = Arc::new(RegistryDirectory::new(Arc::clone(&self.registry)));
         let plugins = self.plugins.read();
         let codec = Codecs {
             plugins: Some(plugins.codec.clone().unwrap_or_else(|| {
-                let (registry, hosted) = (Arc::clone(&self.registry), running.plugins.clone());
+                let (registry, hosted) = (Arc::clone(&self.registry), hosted.clone());
                 Arc::new(PluginCodec::new(registry, hosted))
             })),
             json: flux_gateway::JsonCodec::new(directory.clone()),

@@ -20,6 +20,7 @@ mod clockwork;
 mod delivery;
 mod engine;
 mod error;
+mod figures;
 mod gateway;
 mod intake;
 mod keeper;

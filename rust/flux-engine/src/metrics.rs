@@ -139,6 +139,9 @@ fn pipeline(page: &mut Page, running: &Running) {
     let help = "Log records that could not be read.";
     counter("flux_records_unreadable_total", help, values.records_unreadable);
 
+    let help = "Refusals that came too fast to be listed for people.";
+    counter("flux_refusals_unlisted_total", help, running.pipeline.refusals().unlisted());
+
     let views = running.pipeline.views();
     let health = running.pipeline.health();
     let help = "Log records committed and not yet decided on.";

@@ -89,6 +89,18 @@ impl Engine {
         Ok(statuses.into())
     }
 
+    /// What was refused lately, the last one first, and how much more came too fast to be listed.
+    ///
+    /// # Errors
+    /// The engine does not run.
+    pub fn refusals(&self, tenant: TenantId, limit: usize) -> Result<Json, EngineError> {
+        let found = self.running()?.pipeline.refusals().list(tenant, limit);
+        let snapshot = self.registry().snapshot();
+        let items: Vec<Json> =
+            found.refused.iter().map(|refused| records::refused(refused, &snapshot)).collect();
+        Ok(serde_json::json!({"items": items, "unlisted": found.unlisted}))
+    }
+
     /// Firings, the newest first.
     ///
     /// # Errors

@@ -2,7 +2,9 @@
 
 use flux_pipeline::LiveEvent;
 use flux_pipeline::firing::Firing;
+use flux_pipeline::refusals::Refused;
 use flux_pipeline::views::{Alarm, Command, DeviceLatest, Presence};
+use flux_registry::Snapshot;
 use flux_types::Telemetry;
 use serde_json::{Map, Value as Json, json};
 
@@ -100,28 +102,54 @@ fn telemetry(telemetry: &Telemetry) -> Json {
     })
 }
 
-/// A live event: its kind beside what it tells.
+/// A refusal, or the same one several times.
+pub(crate) fn refused(refused: &Refused, snapshot: &Snapshot) -> Json {
+    let known = refused.source.as_deref().and_then(|source| known_as(source, snapshot));
+    json!({
+        // JSON's numbers are too small for it
+        "id": format!("{:016x}", refused.id),
+        "attempt": refused.attempt.as_str(),
+        "source": refused.source,
+        "username": known.or(refused.username.as_deref()),
+        "client_id": refused.client_id,
+        "address": refused.address.map(|address| address.to_string()),
+        "topic": refused.topic,
+        "code": refused.code,
+        "reason": refused.reason,
+        "count": refused.count,
+        "first": refused.first_ms,
+        "at": refused.last_ms,
+    })
+}
+
+/// What people call a source: the key of a device, the user name of an account.
+fn known_as<'s>(source: &str, snapshot: &'s Snapshot) -> Option<&'s str> {
+    let principal = source.split_once('/').map_or(source, |(principal, _)| principal);
+    let (kind, id) = principal.split_once(':')?;
+    match kind {
+        "device" => snapshot.device(id.parse().ok()?).map(|device| device.key.as_str()),
+        "account" => snapshot.account(id.parse().ok()?).map(|account| account.username.as_str()),
+        _ => None,
+    }
+}
+
+/// A live event: its kind beside what it tells. Names are as in `snapshot`.
 #[must_use]
-pub fn live_event(
-    event: &LiveEvent,
-    device_key: impl Fn(flux_types::DeviceId) -> Option<String>,
-) -> Json {
+pub fn live_event(event: &LiveEvent, snapshot: &Snapshot) -> Json {
     let mut record = match event {
         LiveEvent::Telemetry(told) => telemetry(told),
         LiveEvent::Firing(told) => firing(told),
         LiveEvent::Alarm(told) => alarm(told),
         LiveEvent::Command(told) => command(told),
         LiveEvent::Presence { device, online, at_ms } => json!({
-            "device_id": device_key(*device),
+            "device_id": snapshot.device(*device).map(|device| &device.key),
             "status": if *online { "online" } else { "offline" },
             "at": at_ms,
         }),
         LiveEvent::RuleLog { rule, level, text, at_ms } => {
             json!({"rule_id": rule, "level": level, "text": text, "at": at_ms})
         }
-        LiveEvent::Refused { source, topic, reason, at_ms } => {
-            json!({"source": source, "topic": topic, "reason": reason, "at": at_ms})
-        }
+        LiveEvent::Refused(told) => refused(told, snapshot),
     };
     if let Some(record) = record.as_object_mut() {
         let kind = if event.kind() == "presence" { "device_status" } else { event.kind() };

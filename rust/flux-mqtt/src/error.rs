@@ -3,6 +3,7 @@
 use flux_types::{Coded, ErrorKind};
 
 use crate::codec::Reason;
+use crate::ports::Denial;
 
 /// Why a packet, a connection attempt or a connection was refused or ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +46,9 @@ pub enum Error {
         /// Why.
         what: &'static str,
     },
+    /// Whoever was asked does not let the client in.
+    #[error("sign-in was denied")]
+    SignInDenied(Denial),
     /// No CONNECT within the time allowed.
     #[error("no CONNECT within {timeout_ms} ms")]
     ConnectTimeout {
@@ -80,6 +84,7 @@ impl Error {
         match self {
             Self::Malformed { .. } => Reason::MALFORMED_PACKET,
             Self::Protocol { reason, .. } | Self::ConnectRefused { reason, .. } => *reason,
+            Self::SignInDenied(denial) => denial.reason(),
             Self::PacketTooLarge { .. } => Reason::PACKET_TOO_LARGE,
             Self::UnsupportedVersion(_) => Reason::UNSUPPORTED_PROTOCOL_VERSION,
             Self::ConnectTimeout { .. } => Reason::PROTOCOL_ERROR,
@@ -99,7 +104,7 @@ impl Coded for Error {
             Self::Protocol { .. } => "mqtt.protocol",
             Self::PacketTooLarge { .. } => "mqtt.packet_too_large",
             Self::UnsupportedVersion(_) => "mqtt.unsupported_version",
-            Self::ConnectRefused { .. } => "mqtt.connect_refused",
+            Self::ConnectRefused { .. } | Self::SignInDenied(_) => "mqtt.connect_refused",
             Self::ConnectTimeout { .. } => "mqtt.connect_timeout",
             Self::KeepAliveTimeout { .. } => "mqtt.keep_alive_timeout",
             Self::SessionTakenOver => "mqtt.session_taken_over",
@@ -121,7 +126,8 @@ impl Coded for Error {
                 }
                 _ => ErrorKind::Denied,
             },
-            Self::PublishDenied => ErrorKind::Denied,
+            Self::SignInDenied(Denial::Unavailable) => ErrorKind::Unavailable,
+            Self::SignInDenied(_) | Self::PublishDenied => ErrorKind::Denied,
             Self::SessionTakenOver => ErrorKind::Conflict,
             Self::ConnectTimeout { .. }
             | Self::KeepAliveTimeout { .. }

@@ -37,7 +37,7 @@ pub use connection::{Close, Connection, Flow, Progress};
 pub use counters::{ByReason, Counter, Counters, DropReason, Gauge};
 pub use error::Error;
 pub use limits::{Limits, OverflowPolicy};
-pub use ports::{Access, Denial, Inbound, Principal, SignIn, Wake};
+pub use ports::{Access, Attempt, Denial, Inbound, Principal, Refused, SignIn, Wake};
 pub use router::{Routed, Router};
 pub use session::{QUEUED_MESSAGE_BYTES, SessionKey, Sessions};
 

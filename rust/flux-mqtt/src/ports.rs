@@ -75,6 +75,40 @@ impl Denial {
     }
 }
 
+/// What a client tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Attempt {
+    /// To connect.
+    Connect,
+    /// To stay connected.
+    Stay,
+    /// To publish.
+    Publish,
+    /// To subscribe.
+    Subscribe,
+}
+
+/// What a client tried in vain, for people who look for the cause.
+#[derive(Clone, Copy)]
+pub struct Refused<'a> {
+    /// What it tried.
+    pub attempt: Attempt,
+    /// Where it connects from.
+    pub peer: SocketAddr,
+    /// Who it is, once signed in.
+    pub principal: Option<&'a Principal>,
+    /// The user name it gave, where it has not signed in.
+    pub username: Option<&'a str>,
+    /// Its client identifier, once CONNECT was read.
+    pub client_id: Option<&'a str>,
+    /// The topic or filter it was about.
+    pub topic: Option<&'a str>,
+    /// Why, in a stable word.
+    pub code: &'static str,
+    /// Why, for people. Not for the client, which is told less.
+    pub why: &'a dyn std::fmt::Display,
+}
+
 /// Who may connect, publish and subscribe. Called on network threads: answers at once.
 pub trait Access: Send + Sync {
     /// Changes whenever an answer of [`Access::may_publish`] may have changed; until then a
@@ -98,6 +132,13 @@ pub trait Access: Send + Sync {
     /// with a session that had. Called on the connection's thread, no locks held; returns soon.
     fn subscribed(&self, principal: &Principal) {
         let _ = principal;
+    }
+
+    /// A client was refused something. Not called for a sign-in that [`Access::authenticate`]
+    /// denied, which knows best why. Called on the connection's thread for each refusal, however
+    /// many there are: has to be cheap and return at once.
+    fn refused(&self, refused: &Refused<'_>) {
+        let _ = refused;
     }
 }
 

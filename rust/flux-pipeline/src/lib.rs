@@ -7,6 +7,7 @@
 //! - [`Ingest`] is the way in, one for each network worker.
 //! - Shards (`shard/`) read the log, decode, keep last values, evaluate rules and write firings.
 //! - The outbox (`outbox/`) carries firings out: commands, alarms, webhooks.
+//! - [`refusals`] are what went wrong at the door, for people to look at.
 //! - [`views`] are what people look at; recovery rebuilds them.
 //! - [`journal`] is how all of it stands in the log.
 
@@ -24,6 +25,7 @@ mod pipeline;
 pub mod ports;
 mod recorder;
 mod recovery;
+pub mod refusals;
 mod settings;
 mod shard;
 mod snapshotter;
@@ -37,4 +39,5 @@ pub use outbox::{AlarmDesk, AlarmError, CommandError, WebhookDesk};
 pub use pipeline::{Pipeline, PipelineHealth, PipelineParts};
 pub use recorder::{RecordError, Recorder};
 pub use recovery::{SERIES_NAME, SNAPSHOT_NAME as VIEWS_NAME};
+pub use refusals::Refusals;
 pub use settings::PipelineSettings;

@@ -9,6 +9,7 @@ use flux_bus::{Bus, BusError, BusLimits, Doorbell, Overflow, Tap};
 use flux_types::{DeviceId, Telemetry, TenantId, Topic, TopicFilter};
 
 use crate::firing::Firing;
+use crate::refusals::Refused;
 use crate::views::{Alarm, Command};
 
 /// Something that happened.
@@ -42,17 +43,8 @@ pub enum LiveEvent {
         /// When, ms since 1970.
         at_ms: i64,
     },
-    /// A message or a connection was refused.
-    Refused {
-        /// Who.
-        source: String,
-        /// Where to.
-        topic: Option<String>,
-        /// Why.
-        reason: String,
-        /// When, ms since 1970.
-        at_ms: i64,
-    },
+    /// A message or a connection was refused, once or several times.
+    Refused(Arc<Refused>),
 }
 
 impl LiveEvent {
@@ -74,7 +66,7 @@ impl LiveEvent {
             Self::Command(_) => 3,
             Self::Presence { .. } => 4,
             Self::RuleLog { .. } => 5,
-            Self::Refused { .. } => 6,
+            Self::Refused(_) => 6,
         }
     }
 }

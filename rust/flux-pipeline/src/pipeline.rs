@@ -24,6 +24,7 @@ use crate::outbox::{
 use crate::ports::Delivery;
 use crate::recorder::Recorder;
 use crate::recovery::{Recovered, recover};
+use crate::refusals::Refusals;
 use crate::settings::PipelineSettings;
 use crate::shard::{Change, Control, Decided, Decider, DeciderPorts, Shard, ShardPorts};
 use crate::snapshotter::Snapshotter;
@@ -54,6 +55,7 @@ pub struct Pipeline {
     settings: PipelineSettings,
     views: Views,
     live: Live,
+    refusals: Refusals,
     counters: Arc<Counters>,
     alarms: AlarmDesk,
     commands: CommandShared,
@@ -113,6 +115,7 @@ impl Pipeline {
         let views = Views::new(&settings.views);
         let live =
             Live::new(settings.ring_capacity).map_err(|error| setting("ring_capacity", &error))?;
+        let refusals = Refusals::new(live.clone(), clock);
         let counters = Arc::new(Counters::default());
         let publications = Arc::new(AtomicUsize::new(0));
         let decider_ports = DeciderPorts {
@@ -121,6 +124,7 @@ impl Pipeline {
             plugin_states: Arc::clone(&views.plugin_states),
             series: parts.series.clone(),
             live: live.clone(),
+            refusals: refusals.clone(),
             counters: Arc::clone(&counters),
             clock,
             publications: Arc::clone(&publications),
@@ -147,6 +151,7 @@ impl Pipeline {
         let mut reviewer = decider(reviewing);
         let durable = parts.series.as_ref().map(flux_tsdb::Store::durable_position);
         let recovered = recover(&log, &views, &counters, &mut reviewer, settings.shards, durable)?;
+        refusals.forget(); // those were refused before
 
         let outbox_bell = Doorbell::new();
         let (inputs, outbox_in) = channel(settings.outbox_len_max, outbox_bell.clone())
@@ -200,6 +205,7 @@ impl Pipeline {
             settings,
             views,
             live,
+            refusals,
             counters,
             alarms,
             commands,
@@ -451,6 +457,12 @@ impl Pipeline {
     #[must_use]
     pub fn live(&self) -> &Live {
         &self.live
+    }
+
+    /// What was refused lately.
+    #[must_use]
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// What was counted.

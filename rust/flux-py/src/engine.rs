@@ -237,6 +237,21 @@ impl Engine {
         self.ask_json(py, |engine| engine.firings(TenantId(tenant), rule, device, paging))
     }
 
+    /// What was refused lately: `items`, the last one first, and how many are `unlisted`.
+    fn refusals<'py>(
+        &self,
+        py: Python<'py>,
+        tenant: u32,
+        limit: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.ask_json(py, |engine| engine.refusals(TenantId(tenant), limit))
+    }
+
+    /// The engine's work in a few numbers.
+    fn figures<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.ask_json(py, RustEngine::figures)
+    }
+
     /// Alarms, newest first.
     fn alarms<'py>(
         &self,

@@ -152,8 +152,7 @@ struct Events {
 
 impl Events {
     fn show<'py>(&self, py: Python<'py>, event: &LiveEvent) -> PyResult<Bound<'py, PyAny>> {
-        let key = |id| self.registry.current().device(id).map(|device| device.key.to_string());
-        to_python(py, &live_event(event, key))
+        to_python(py, &live_event(event, &self.registry.current()))
     }
 }
 

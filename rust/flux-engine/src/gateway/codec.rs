@@ -127,7 +127,9 @@ fn read(sink: &Sink, items: std::ops::Range<usize>) -> Reply {
             return Reply::Failed(reported.code.to_string(), reported.text.to_string());
         }
         let pairs = item.messages().flat_map(|message| message.to_values());
-        values.extend(pairs.map(|(name, value): (Arc<str>, Datum)| (name.to_string(), value.to_json())));
+        values.extend(
+            pairs.map(|(name, value): (Arc<str>, Datum)| (name.to_string(), value.to_json())),
+        );
     }
     Reply::Ok(values.into())
 }

@@ -42,10 +42,7 @@ pub(super) fn accept(
     let (client_id, assigned) = client_id(connect, limits)?;
     let Connect { version, username, password, .. } = *connect;
     let sign_in = SignIn { version, client_id: &client_id, username, password, peer };
-    let principal = broker
-        .access
-        .authenticate(&sign_in)
-        .map_err(|denial| refused(denial.reason(), "sign-in was denied"))?;
+    let principal = broker.access.authenticate(&sign_in).map_err(Error::SignInDenied)?;
     let will = match &connect.will {
         Some(will) => Some(hold_will(will, version, &principal, context)?),
         None => None,
@@ -253,7 +250,7 @@ pub(super) fn refuse(version: Option<Version>, error: &Error, out: &mut BytesMut
         }
         // 3.1.1 has return codes for refusals only; anything else is closed without a word
         // [MQTT-3.2.2-6 of 3.1.1]
-        (Some(Version::V311), Error::ConnectRefused { .. }) => {
+        (Some(Version::V311), Error::ConnectRefused { .. } | Error::SignInDenied(_)) => {
             (Version::V311, connack(false, reason.connect_return_code()))
         }
         _ => return,

@@ -9,6 +9,7 @@ mod handshake;
 mod open;
 mod publish;
 mod receipts;
+mod refusals;
 mod subscribe;
 
 use std::net::SocketAddr;
@@ -67,18 +68,26 @@ pub struct Connection {
 }
 
 enum Phase {
-    /// No CONNECT accepted yet: since when, in monotonic milliseconds, and in which version it was.
-    Connecting(u64, Option<Version>),
+    /// No CONNECT accepted yet: since when, in monotonic milliseconds.
+    Connecting(u64, Attempted),
     Open(Box<Open>),
     /// Nothing more is read or written.
     Closing(Close, Option<Box<Open>>),
+}
+
+/// What is known of a CONNECT that is not accepted.
+#[derive(Clone, Copy, Default)]
+struct Attempted {
+    version: Option<Version>,
+    /// Its refusal was told, with all that it said about itself.
+    told: bool,
 }
 
 impl Connection {
     /// A connection that was just accepted. `waker` is called when messages wait for it.
     #[must_use]
     pub fn new(broker: Arc<Broker>, waker: Arc<dyn Wake>, peer: SocketAddr, now: Received) -> Self {
-        Self { broker, waker, peer, phase: Phase::Connecting(ms(now), None) }
+        Self { broker, waker, peer, phase: Phase::Connecting(ms(now), Attempted::default()) }
     }
 
     /// Handles all whole packets in `input`. Replies are appended to `out`, publications to
@@ -158,22 +167,28 @@ impl Connection {
         inbound: &mut Vec<Inbound>,
     ) -> Result<Step, Error> {
         let Self { broker, waker, peer, phase } = self;
-        let mut context = Context { broker, now, out, inbound };
+        let mut context = Context { broker, peer: *peer, now, out, inbound };
         match phase {
             Phase::Open(open) => {
                 let packet = Packet::decode(open.version, frame)?;
                 open.on_packet(&packet, &mut context)
             }
-            Phase::Connecting(_, version) => {
+            Phase::Connecting(_, attempted) => {
                 if frame.first >> 4 != 1 {
                     return Err(protocol("MQTT-3.1.0-1", "the first packet is not CONNECT"));
                 }
-                *version = Connect::version_of(frame.body);
+                attempted.version = Connect::version_of(frame.body);
                 let Packet::Connect(connect) = Packet::decode(Version::V5, frame)? else {
                     return Err(protocol("MQTT-3.1.0-1", "the first packet is not CONNECT"));
                 };
-                let open = handshake::accept(&connect, *peer, waker, &mut context)?;
-                *phase = Phase::Open(Box::new(open));
+                match handshake::accept(&connect, *peer, waker, &mut context) {
+                    Ok(open) => *phase = Phase::Open(Box::new(open)),
+                    Err(error) => {
+                        attempted.told = true;
+                        refusals::connect(broker, *peer, &connect, &error);
+                        return Err(error);
+                    }
+                }
                 Ok(Step::GoOn)
             }
             Phase::Closing(..) => Ok(Step::GoOn),
@@ -188,6 +203,7 @@ impl Connection {
         let Phase::Open(open) = &mut self.phase else { return self.flow() };
         if reason.is_error() {
             self.broker.counters.publishes_refused.one(reason);
+            open.tell_publish_refused(None, reason, &self.broker, self.peer);
             if open.version == Version::V311 {
                 self.fail(Error::ClosedByServer(reason), out);
                 return self.flow();
@@ -328,12 +344,16 @@ impl Connection {
             counters.malformed.one();
         }
         match &self.phase {
-            Phase::Connecting(_, version) => {
+            Phase::Connecting(_, attempted) => {
                 counters.connects_refused.one(reason);
-                handshake::refuse(*version, &error, out);
+                if !attempted.told {
+                    refusals::ended(&self.broker, self.peer, None, &error);
+                }
+                handshake::refuse(attempted.version, &error, out);
             }
             Phase::Open(open) => {
                 counters.disconnects.one(reason);
+                refusals::ended(&self.broker, self.peer, Some(open), &error);
                 open.say_disconnect(&error, out);
             }
             Phase::Closing(..) => return,

@@ -1,5 +1,6 @@
 //! What there is once CONNECT was accepted, and what each packet does to it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -49,6 +50,7 @@ pub(super) enum Step {
 /// What a packet handler works with.
 pub(super) struct Context<'a> {
     pub(super) broker: &'a Broker,
+    pub(super) peer: SocketAddr,
     pub(super) now: Received,
     pub(super) out: &'a mut BytesMut,
     pub(super) inbound: &'a mut Vec<Inbound>,

@@ -146,7 +146,7 @@ impl Open {
             publish.properties.as_bytes().len() > broker.limits.publish_properties_bytes_max;
         let refusal = refusal.or(too_much.then_some(Reason::QUOTA_EXCEEDED));
         if let Some(reason) = refusal {
-            return self.refuse_publish(publish.packet_id, reason, context);
+            return self.refuse_publish(publish.packet_id, &topic, reason, context);
         }
         broker.counters.publish_in(publish.qos);
         let message = Message {
@@ -244,10 +244,12 @@ impl Open {
     fn refuse_publish(
         &mut self,
         id: Option<PacketId>,
+        topic: &Topic,
         reason: Reason,
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
         context.broker.counters.publishes_refused.one(reason);
+        self.tell_publish_refused(Some(topic.as_str()), reason, context.broker, context.peer);
         match (id, self.version) {
             (None, _) => Ok(()),
             (Some(_), Version::V311) => Err(Error::PublishDenied),

@@ -27,6 +27,7 @@ impl Open {
                 Ok(granted) => granted as u8,
                 Err(reason) => {
                     context.broker.counters.subscribes_refused.one(reason);
+                    self.tell_subscribe_refused(filter, reason, context);
                     match self.version {
                         Version::V5 => reason.0,
                         Version::V311 => 0x80, // the only failure it knows [MQTT-3.9.3-2]

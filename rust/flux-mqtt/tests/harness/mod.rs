@@ -13,7 +13,8 @@ use flux_mqtt::codec::{
     PropertyBuf, Publish, Reason, Subscribe, SubscribeOptions, Unsubscribe, Version, Will,
 };
 use flux_mqtt::{
-    Access, Broker, Connection, Denial, Flow, Inbound, Limits, Principal, Progress, SignIn, Wake,
+    Access, Broker, Connection, Denial, Flow, Inbound, Limits, Principal, Progress, Refused,
+    SignIn, Wake,
 };
 use flux_types::{Message, Qos, Received, SourceId, TenantId, Topic, TopicFilter};
 
@@ -27,6 +28,8 @@ pub struct Rights {
     pub revision: AtomicU64,
     pub asked: AtomicUsize,
     pub forbidden: Mutex<HashSet<String>>,
+    /// What was told as refused: attempt, who, client identifier, topic, code.
+    pub refused: Mutex<Vec<String>>,
 }
 
 impl Rights {
@@ -61,6 +64,15 @@ impl Access for Rights {
     }
     fn may_subscribe(&self, _: &Principal, filter: &TopicFilter) -> bool {
         !self.forbidden.lock().unwrap().contains(filter.as_str())
+    }
+    fn refused(&self, refused: &Refused<'_>) {
+        assert!(!refused.why.to_string().is_empty());
+        let who = refused.principal.map(|principal| &*principal.id).or(refused.username);
+        let told =
+            [Some(&*format!("{:?}", refused.attempt)), who, refused.client_id, refused.topic]
+                .map(|word| word.unwrap_or("-").to_owned())
+                .join(" ");
+        self.refused.lock().unwrap().push(format!("{told} {}", refused.code));
     }
 }
 

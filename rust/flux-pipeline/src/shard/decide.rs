@@ -19,9 +19,11 @@ use super::draft::Decided;
 use super::history::History;
 use super::judge::{Judge, Subject};
 use super::plugins::principal;
+use super::unmatched::UnmatchedSample;
 use crate::counters::{Counters, count, count_many};
 use crate::journal::PluginStateEvent;
 use crate::live::{Live, LiveEvent};
+use crate::refusals::{Attempt, Refusals, Refusing};
 use crate::views::{Latest, PluginStates};
 
 /// What the deciders of all shards have in common.
@@ -33,6 +35,7 @@ pub(crate) struct DeciderPorts {
     /// Where samples are kept; `None`: nowhere.
     pub(crate) series: Option<Store>,
     pub(crate) live: Live,
+    pub(crate) refusals: Refusals,
     pub(crate) counters: Arc<Counters>,
     pub(crate) clock: Instants,
     /// Messages that rules made of rules' messages, not yet decided.
@@ -64,6 +67,7 @@ pub(crate) struct Decider {
     /// What was decided and recorded before a crash for messages decided again now.
     fired: Fired,
     fired_end: Position,
+    unmatched: UnmatchedSample,
 }
 
 /// Firings by what they decided: a rule has spoken on a sample whatever version it was.
@@ -91,6 +95,7 @@ impl Decider {
             history,
             fired: HashSet::new(),
             fired_end: Position::START,
+            unmatched: UnmatchedSample::default(),
         }
     }
 
@@ -214,30 +219,35 @@ impl Decider {
         self.evaluate(&subject, out);
     }
 
-    fn count_unmatched(&self, message: &Message, unmatched: Unmatched) {
-        match unmatched {
-            Unmatched::NoTemplate => count(&self.ports.counters.messages_unmatched),
-            Unmatched::UnknownDevice | Unmatched::DisabledDevice => {
-                count(&self.ports.counters.messages_unknown_device);
-                self.refuse(message, unmatched.to_string());
-            }
+    fn count_unmatched(&mut self, message: &Message, unmatched: Unmatched) {
+        let code = match unmatched {
+            Unmatched::NoTemplate => "topic.unmatched",
+            Unmatched::UnknownDevice => "topic.unknown_device",
+            Unmatched::DisabledDevice => "topic.disabled_device",
+        };
+        if unmatched != Unmatched::NoTemplate {
+            count(&self.ports.counters.messages_unknown_device);
+            return self.refuse(message, code, &unmatched);
+        }
+        count(&self.ports.counters.messages_unmatched);
+        // what rules publish is meant for subscribers
+        if message.hops == 0 && self.unmatched.takes(message) {
+            self.refuse(message, code, &unmatched);
         }
     }
 
-    fn refuse(&self, message: &Message, reason: String) {
-        if self.ports.live.is_heard() {
-            let event = LiveEvent::Refused {
-                source: message.source.to_string(),
-                topic: Some(message.topic.to_string()),
-                reason,
-                at_ms: self.now_ms(),
-            };
-            self.ports.live.tell(message.tenant, event);
-        }
-    }
-
-    fn now_ms(&self) -> i64 {
-        self.ports.clock.now().wall_ns / 1_000_000
+    fn refuse(&self, message: &Message, code: &'static str, reason: &dyn std::fmt::Display) {
+        self.ports.refusals.note(&Refusing {
+            attempt: Attempt::Message,
+            tenant: message.tenant,
+            source: Some(message.source.as_str()),
+            username: None,
+            client_id: None,
+            address: None,
+            topic: Some(message.topic.as_str()),
+            code,
+            reason,
+        });
     }
 
     /// Decodes and transforms into `self.samples`, and tells the last values.
@@ -255,7 +265,7 @@ impl Decider {
         if let Err(reason) = outcome {
             count(&counters.decode_failures);
             tracing::debug!(topic = %message.topic, reason, "a payload was not decoded");
-            self.refuse(message, reason);
+            self.refuse(message, "payload.undecodable", &reason);
             return;
         }
         count_many(&counters.samples_decoded, self.samples.len());
@@ -305,7 +315,8 @@ impl Decider {
             && out.keep(tenant, &event, self.ports.clock.now().wall_ns).is_ok();
         if !kept {
             count(&self.ports.counters.plugin_states_refused);
-            self.refuse(message, format!("there is no room for what plugin {plugin} keeps"));
+            let reason = format!("there is no room for what plugin {plugin} keeps");
+            self.refuse(message, "plugin.state_refused", &reason);
         }
     }
 

@@ -12,6 +12,7 @@ mod history;
 mod judge;
 mod plugins;
 mod scripts;
+mod unmatched;
 
 pub(crate) use decide::{Change, Decider, DeciderPorts, Fired, decision};
 pub(crate) use draft::Decided;

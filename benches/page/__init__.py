@@ -1,0 +1,1 @@
+"""The live page under load, in a real browser."""
