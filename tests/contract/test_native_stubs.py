@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fluxhybrid import Engine, EventBus, ScriptEngine
+from fluxhybrid import Engine, EventBus, PluginManager, ScriptEngine
+from fluxhybrid.engine.settings import BUNDLED_PLUGINS
 
 
 def test_stubs_are_those_of_the_module(project_root: Path, tmp_path: Path) -> None:
@@ -26,9 +27,13 @@ def test_stubs_are_those_of_the_module(project_root: Path, tmp_path: Path) -> No
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
-@pytest.mark.parametrize("thing", [Engine, EventBus, ScriptEngine])
+@pytest.mark.parametrize("thing", [Engine, EventBus, PluginManager, ScriptEngine])
 def test_example_in_the_docstring_runs(thing: type, tmp_path: Path) -> None:
+    names = {
+        "data_dir": tmp_path / "data",
+        "dummy_plugin": BUNDLED_PLUGINS / "dummy_plugin.wasm",
+    }
     finder = doctest.DocTestFinder(recurse=False)
-    (example,) = finder.find(thing, globs={"data_dir": tmp_path / "data"})
+    (example,) = finder.find(thing, globs=names)
     assert len(example.examples) >= 2
     assert doctest.DocTestRunner().run(example).failed == 0

@@ -211,6 +211,7 @@ const TEXTS = {
   'code.topic.unmatched': ['No product’s topic template matches: subscribers got it, no device did.', '没有产品的主题模板匹配：仅转发给订阅者，未归属任何设备。'],
   'code.topic.unknown_device': ['The device the topic names is not known.', '主题中的设备不存在。'],
   'code.topic.disabled_device': ['The device the topic names is disabled.', '主题中的设备已停用。'],
+  'code.plugin.state_refused': ['There is no room for what the plugin keeps.', '没有空间存放插件要保留的状态。'],
   'code.payload.undecodable': ['The payload could not be decoded.', '无法解析消息内容。'],
   'code.mqtt.session_taken_over': ['Another connection uses the same client identifier.', '另一连接使用了相同的客户端标识。'],
   'code.mqtt.keep_alive_timeout': ['It was silent for too long.', '静默时间过长。'],
@@ -225,6 +226,7 @@ const TEXTS = {
   'hint.topic.unmatched': ['Compare the topic with the product’s topic template, letter by letter.', '请逐字对照产品的主题模板。'],
   'hint.topic.unknown_device': ['Add the device, or correct the key in the topic.', '请添加设备，或更正主题中的键。'],
   'hint.topic.disabled_device': ['Enable the device, if it is to be listened to.', '如需接收其数据，请启用该设备。'],
+  'hint.plugin.state_refused': ['The plugin keeps too much, or for too many sources.', '插件保留的内容过多，或来源过多。'],
   'hint.payload.undecodable': ['Compare the payload with what the product’s decoder expects.', '请对照产品解码器所期望的内容。'],
   'hint.mqtt.session_taken_over': ['Give each client an identifier of its own.', '请为每个客户端设置唯一的标识。'],
 
