@@ -10,7 +10,6 @@ import pytest
 
 from fluxhybrid.errors import Invalid
 from fluxhybrid.telemetry.history import read_step, read_time
-
 from tests.contract.api_fixture import Running
 from tests.contract.test_api_resources import a_device, a_product, made, problem, site
 
