@@ -267,7 +267,7 @@ fn check(plant: &Plant, promises: &mut Promises, seed: u64) {
         }
         std::thread::sleep(Duration::from_micros(500));
     };
-    if let Some(wrong) = told.wrong() {
+    if let Some(wrong) = told.wrong().or_else(|| told.missing_in_history(plant)) {
         panic!("seed {seed}: {wrong}");
     }
     for (position, (device, number)) in &promises.acknowledged {

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use flux_log::disk::SimDisk;
+use flux_log::disk::{Disk, SimDisk};
 use flux_log::{Log, LogError, LogOptions, View};
 use flux_pipeline::ports::Delivery;
-use flux_pipeline::{Incoming, Ingest, Pipeline, PipelineParts, PipelineSettings, VIEWS_NAME};
+use flux_pipeline::{
+    Incoming, Ingest, Pipeline, PipelineParts, PipelineSettings, SERIES_NAME, VIEWS_NAME,
+};
 use flux_registry::{Limits, Registry, ScriptCheck, ScriptKind};
+use flux_tsdb::{Store, StoreOptions, Upkeep};
 use flux_types::{Instants, Message, Position, Problem, Qos, SourceId, TenantId, Topic};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -102,7 +105,7 @@ pub(crate) fn log_options(disk: &SimDisk) -> LogOptions {
     options.commit_align_bytes = 512;
     options.mark_idle_ms = 5;
     options.upkeep_interval_ms = 5;
-    options.views = vec![View::pinning(VIEWS_NAME, 1 << 30)];
+    options.views = [VIEWS_NAME, SERIES_NAME].map(|name| View::pinning(name, 1 << 30)).into();
     options
 }
 
@@ -144,6 +147,8 @@ pub(crate) struct Plant {
     pub(crate) ingest: Ingest,
     pub(crate) spy: Arc<Spy>,
     pub(crate) clock: Instants,
+    pub(crate) series: Store,
+    upkeep: Upkeep,
 }
 
 impl Plant {
@@ -153,7 +158,13 @@ impl Plant {
         settings: PipelineSettings,
         registry: &Arc<Registry>,
     ) -> Result<Self, String> {
+        let disk = Arc::clone(&options.disk);
         let log = Log::open(options).map_err(|error| format!("{error:?}"))?;
+        let opened = open_series(disk, &log).and_then(|series| {
+            let upkeep = Upkeep::start(&series).map_err(|error| format!("{error:?}"))?;
+            Ok((series, upkeep))
+        });
+        let (series, upkeep) = opened.inspect_err(|_| drop(log.close()))?;
         let spy = Arc::new(Spy {
             log: log.clone(),
             valve_connected: AtomicBool::new(true),
@@ -169,12 +180,12 @@ impl Plant {
             ingests: 1,
             rule_limits: flux_rules::Limits::default(),
             plugins: no_plugins(),
-            series: None,
+            series: Some(series.clone()),
         };
         match Pipeline::start(settings, parts) {
             Ok((pipeline, mut ingests)) => {
                 let ingest = ingests.pop().unwrap();
-                Ok(Self { log, pipeline, ingest, spy, clock })
+                Ok(Self { log, pipeline, ingest, spy, clock, series, upkeep })
             }
             Err(error) => {
                 let _ = log.close();
@@ -209,7 +220,8 @@ impl Plant {
     pub(crate) fn stop(self) -> bool {
         let clean = self.pipeline.stop();
         drop(self.pipeline);
-        clean & self.log.close().is_ok()
+        drop(self.upkeep);
+        clean & self.series.close().is_ok() & self.log.close().is_ok()
     }
 
     /// Waits until all that is on disk has been read by the shards.
@@ -261,6 +273,15 @@ impl Random {
     pub(crate) fn us(&mut self, most: u64) -> Duration {
         Duration::from_micros(1 + self.below(most))
     }
+}
+
+/// Heads that are soon full, flushed all the time.
+fn open_series(disk: Arc<dyn Disk>, log: &Log) -> Result<Store, String> {
+    let mut options = StoreOptions::new(Path::new("/series"));
+    options.disk = disk;
+    options.log_oldest = log.oldest();
+    options.flush_interval = Duration::from_millis(5);
+    Store::open(options).map_err(|error| format!("{error:?}"))
 }
 
 fn no_plugins() -> flux_wasm::Plugins {

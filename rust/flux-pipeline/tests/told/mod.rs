@@ -9,6 +9,7 @@ use flux_pipeline::journal::{
     AlarmEvent, Cause, CommandEvent, DecodedMessage, RecordKind, WebhookEvent, read_event,
 };
 use flux_pipeline::views::{AlarmQuery, CommandStatus, FiringQuery};
+use flux_tsdb::{RangeQuery, Sample};
 use flux_types::Position;
 
 use crate::plant::{COUNTERS, ECHO, PROMISING, Plant, SEVENTH, TENANT, THIRD, counter_id};
@@ -22,6 +23,8 @@ pub(crate) struct Known {
     /// It was decided without waiting, and is not again after a crash.
     pub(crate) at_once: bool,
     pub(crate) topic: String,
+    /// When it was received, which is its sample's time.
+    pub(crate) ts_ns: i64,
 }
 
 #[derive(Default)]
@@ -72,6 +75,7 @@ impl Told {
             number,
             at_once: decoded.flags.at_once,
             topic: topic.to_owned(),
+            ts_ns: decoded.message.received.wall_ns,
         };
         self.messages.insert(record.position, known);
     }
@@ -105,6 +109,24 @@ impl Told {
             self.twice.push(format!("{} and {} decide the same", before.id, firing.id));
         }
         self.firing_records.insert(position, firing);
+    }
+
+    /// A sample that was promised and is not in the history, or is another.
+    pub(crate) fn missing_in_history(&self, plant: &Plant) -> Option<String> {
+        for device in 0..COUNTERS {
+            let of_device = self.messages.values().filter(|known| known.device == Some(device));
+            // of several of one time the last wins; those without promise may be missing
+            let expected: BTreeMap<i64, (u64, bool)> =
+                of_device.map(|known| (known.ts_ns, (known.number, known.at_once))).collect();
+            let kept = history(plant, device);
+            for (ts_ns, (number, at_once)) in expected {
+                let found = kept.get(&ts_ns).copied();
+                if found != Some(number) && !at_once {
+                    return Some(format!("c{device} #{number} is kept as {found:?}"));
+                }
+            }
+        }
+        None
     }
 
     /// What is there and must not be.
@@ -301,4 +323,15 @@ fn fires(rule: &str, message: &Known) -> bool {
         (ECHO, None) => message.topic.starts_with("plant/"),
         _ => false,
     }
+}
+
+/// The numbers that are kept of a counter, by time.
+fn history(plant: &Plant, device: usize) -> BTreeMap<i64, u64> {
+    let Some(series) = plant.series.find(TENANT, counter_id(device).parse().unwrap(), "seq") else {
+        return BTreeMap::new();
+    };
+    let page = plant.series.range(&RangeQuery::of(series, i64::MIN, i64::MAX)).unwrap();
+    assert_eq!((page.next, page.damaged_chunks), (None, 0));
+    let number = |sample: &Sample| (sample.ts_ns, sample.value.as_f64().unwrap() as u64);
+    page.series.iter().flat_map(|series| &series.samples).map(number).collect()
 }
