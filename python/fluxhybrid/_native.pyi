@@ -1,8 +1,8 @@
 # ruff: noqa: A002
 """The extension module: see ``rust/flux-py``. Use it through ``fluxhybrid.engine``."""
 
-from os import PathLike
 from collections.abc import Iterable, Iterator, Mapping
+from os import PathLike
 from typing import Any, Final, Literal, Self, TypeAlias, final
 
 from typing_extensions import disjoint_base
