@@ -14,7 +14,7 @@ import pytest
 @pytest.mark.slow
 def test_sdist_holds_everything_a_build_needs(project_root: Path, tmp_path: Path) -> None:
     carried = project_root / "python" / "fluxhybrid" / "plugins"
-    built = sorted(path.relative_to(project_root) for path in carried.glob("ready/*"))
+    built = [str(path.relative_to(project_root)) for path in carried.glob("ready/*")]
     assert built, "the plugins are not built: make plugins"
     made = subprocess.run(
         [sys.executable, "-m", "maturin", "sdist", "--out", tmp_path],
