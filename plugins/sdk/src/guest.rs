@@ -65,7 +65,7 @@ pub fn on_msg<H: PluginHandler>(
     input: &[u8],
     out: &mut Output<'_>,
 ) -> Result<(), PluginError> {
-    H::on_msg(&Context::read(ctx)?, Message::read(MessageReader::from_body(input)?)?, out)
+    H::on_msg(&Context::read(ctx)?, message(input)?, out)
 }
 
 /// `on_action` of this handler.
@@ -78,9 +78,16 @@ pub fn on_action<H: PluginHandler>(
     out: &mut Output<'_>,
 ) -> Result<(), PluginError> {
     let ctx = Context::read(ctx)?;
-    let message = Message::read(MessageReader::from_body(input)?)?;
     let firing = if ctx.subject().is_empty() { Json::Null } else { ctx.subject().parse()? };
-    H::on_action(&ctx, message, &firing, out)
+    H::on_action(&ctx, message(input)?, &firing, out)
+}
+
+/// A message that stands alone; of no bytes where there is none.
+fn message(input: &[u8]) -> Result<Message, PluginError> {
+    if input.is_empty() {
+        return Ok(Message::default());
+    }
+    Ok(Message::read(MessageReader::from_body(input)?)?)
 }
 
 fn text(bytes: &[u8]) -> Result<&str, PluginError> {

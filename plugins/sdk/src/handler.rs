@@ -67,7 +67,8 @@ pub trait PluginHandler {
     }
 
     /// A decoded message before the rules see it: write what shall take its place, and what shall
-    /// be done. Without a body of its own it writes the message as it is. Exported as `on_msg`.
+    /// be done. Where no message is written it goes on as it is. Without a body of its own it
+    /// writes the message as it is. Exported as `on_msg`.
     ///
     /// # Errors
     /// Why not; the message then goes on as it is.
@@ -81,8 +82,9 @@ pub trait PluginHandler {
         Ok(())
     }
 
-    /// A message on which a rule fired: write what shall be done. `firing` is the rule's decision.
-    /// Without a body of its own it does nothing. Exported as `on_action`.
+    /// A message on which a rule fired: write what shall be done. `firing` is the rule's decision;
+    /// the message is empty where the rule fired on one that was not decoded. Without a body of its
+    /// own it does nothing. Exported as `on_action`.
     ///
     /// # Errors
     /// Why not.

@@ -80,6 +80,8 @@ def _same(expected: Any, got: Any) -> bool:
     """The same value. A number may be a little off, unless both are whole."""
     if isinstance(got, bytes):
         return isinstance(expected, Mapping) and _hex(expected.get("$bytes")) == got
+    if isinstance(expected, Mapping) and "$time" in expected:
+        expected = expected["$time"]
     if isinstance(expected, bool) or isinstance(got, bool):
         return expected is got
     if isinstance(expected, int | float) and isinstance(got, int | float):
