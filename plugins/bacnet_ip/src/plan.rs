@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flux_plugin_sdk::json::JsonError;
-use flux_plugin_sdk::{PluginError, settings};
+use flux_plugin_sdk::{PluginError, Scale, settings};
 
 use crate::datatype::{Datatype, hexadecimal};
 use crate::names::PROPERTIES;
@@ -125,37 +125,6 @@ impl std::fmt::Display for Reference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.object, PROPERTIES.text(self.property))?;
         self.index.map_or(Ok(()), |index| write!(f, "[{index}]"))
-    }
-}
-
-/// What becomes of a number, and how it is made one again.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Scale {
-    factor: f64,
-    /// Where the factor is one over a whole number, that number: dividing by ten is exact where
-    /// multiplying by 0.1 is not.
-    divisor: Option<f64>,
-    add: f64,
-}
-
-impl Scale {
-    fn new(factor: f64, add: f64) -> Self {
-        let inverse = (1.0 / factor).round();
-        let is_whole = factor.abs() < 1.0 && inverse.abs() < 1e15 && 1.0 / inverse == factor;
-        Self { factor, divisor: is_whole.then_some(inverse), add }
-    }
-
-    pub(crate) fn changes(&self) -> bool {
-        self.factor != 1.0 || self.add != 0.0
-    }
-
-    pub(crate) fn apply(&self, raw: f64) -> f64 {
-        self.divisor.map_or(raw * self.factor, |divisor| raw / divisor) + self.add
-    }
-
-    pub(crate) fn undo(&self, value: f64) -> f64 {
-        let value = value - self.add;
-        self.divisor.map_or(value / self.factor, |divisor| value * divisor)
     }
 }
 

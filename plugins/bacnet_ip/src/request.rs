@@ -22,6 +22,8 @@ settings! {
         objects: Vec<String> = Vec::new(),
         /// Which property of the objects.
         property: String = "present-value".to_owned(),
+        /// Which element of it, of an array.
+        index: Option<u32>,
     }
 }
 
@@ -144,6 +146,7 @@ impl<'p> Requests<'p, '_, '_> {
         names: &[String],
         objects: &[String],
         property: &str,
+        index: Option<u32>,
     ) -> Result<Vec<Reference>, JsonError> {
         if names.is_empty() && objects.is_empty() {
             if self.plan.points.is_empty() {
@@ -159,15 +162,15 @@ impl<'p> Requests<'p, '_, '_> {
             let point = self.point(name).map_err(|error| error.within(index).within("names"));
             point.map(|point| point.at)
         });
-        let given = objects.iter().enumerate().map(|(index, object)| {
-            reference(object, property, None).map_err(|error| {
+        let given = objects.iter().enumerate().map(|(place, object)| {
+            reference(object, property, index).map_err(|error| {
                 // It is this command's property, and one of several objects.
                 let is_property = error.pointer == "/property";
                 let text = JsonError::new(error.text);
                 if is_property {
                     text.within("property")
                 } else {
-                    text.within(index).within("objects")
+                    text.within(place).within("objects")
                 }
             })
         });
@@ -175,7 +178,7 @@ impl<'p> Requests<'p, '_, '_> {
     }
 
     fn read(&mut self, read: &Read) -> Result<(), JsonError> {
-        let references = self.references(&read.names, &read.objects, &read.property)?;
+        let references = self.references(&read.names, &read.objects, &read.property, read.index)?;
         for together in references.chunks(self.plan.properties_per_read) {
             match together {
                 [one] => self.confirmed(confirmed::READ_PROPERTY, |apdu| {
@@ -249,7 +252,8 @@ impl<'p> Requests<'p, '_, '_> {
     }
 
     fn subscribe(&mut self, subscribe: &Subscribe) -> Result<(), JsonError> {
-        let references = self.references(&subscribe.names, &subscribe.objects, "present-value")?;
+        let references =
+            self.references(&subscribe.names, &subscribe.objects, "present-value", None)?;
         let mut objects: Vec<ObjectId> = Vec::new();
         // Notifications are of the whole object, however many of its properties are named.
         for reference in &references {

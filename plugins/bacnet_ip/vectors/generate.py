@@ -142,9 +142,10 @@ def read_ack(obj: str, prop: str, value: Anything, index: int | None = None, inv
     return frame(ack, invoke_id)
 
 
-def read_request(obj: str, prop: str, invoke_id: int) -> str:
+def read_request(obj: str, prop: str, invoke_id: int, index: int | None = None) -> str:
+    more = {} if index is None else {"propertyArrayIndex": index}
     request = ReadPropertyRequest(
-        objectIdentifier=object_id(obj), propertyIdentifier=PropertyIdentifier(prop)
+        objectIdentifier=object_id(obj), propertyIdentifier=PropertyIdentifier(prop), **more
     )
     return frame(request, invoke_id, reply=True)
 
@@ -411,6 +412,7 @@ def commands() -> list[Anything]:
         command("everything is read in one request", [frame(everything, 42, reply=True)], settings, "read"),
         command("what is named is read", [frame(two, 42, reply=True)], settings, "read", names=["energy", "setpoint"]),
         command("one property is read by itself", [read_request("analog-input,1", "description", 42)], {}, "read", objects=["analog-input,1"], property="description"),
+        command("an element is read", [read_request("device,9", "object-list", 42, 3)], {}, "read", objects=["device,9"], property="object-list", index=3),
         command(
             "devices may be asked for one property at a time",
             [read_request("accumulator,2", "present-value", 42), read_request("analog-value,6", "present-value", 43)],
