@@ -185,9 +185,9 @@ impl Plan {
 /// Checks what belongs together.
 ///
 /// # Errors
-/// Code `bacnet.settings`, with the JSON pointer of what is wrong.
+/// Code `settings.invalid`, with the JSON pointer of what is wrong.
 pub(crate) fn compile(settings: Settings) -> Result<Plan, PluginError> {
-    checked(settings).map_err(|error| PluginError::new("bacnet.settings", error.to_string()))
+    checked(settings).map_err(|error| PluginError::new("settings.invalid", error.to_string()))
 }
 
 fn checked(settings: Settings) -> Result<Plan, JsonError> {

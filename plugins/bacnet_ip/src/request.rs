@@ -81,7 +81,7 @@ settings! {
 /// Encodes one command.
 ///
 /// # Errors
-/// `command.unknown`, `command.params`, `bacnet.settings`.
+/// `command.unknown`, `command.params`, `settings.invalid`.
 pub(crate) fn encode(
     ctx: &Context<'_>,
     command: &Command<'_>,

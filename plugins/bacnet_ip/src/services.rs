@@ -35,8 +35,8 @@ const DEVICE: u32 = 8;
 /// Decodes one frame.
 ///
 /// # Errors
-/// `bacnet.settings`, `bacnet.length`, `bacnet.malformed`, `bacnet.charset`, `bacnet.secure`,
-/// `bacnet.bvlc`, `bacnet.segmented`, `bacnet.mismatch`, `bacnet.error`, `bacnet.reject`,
+/// `settings.invalid`, `bacnet.length`, `bacnet.malformed`, `bacnet.charset`, `bacnet.secure`,
+/// `bacnet.bvlc`, `bacnet.segmented`, `not_mine`, `bacnet.error`, `bacnet.reject`,
 /// `bacnet.abort`.
 pub(crate) fn decode(
     ctx: &Context<'_>,
@@ -87,22 +87,22 @@ pub(crate) fn decode(
     }
 }
 
-/// An answer bears the number of its request, and names the same service (5.4).
+/// An answer bears the number of its request, and names the same service (5.4). Whatever else comes
+/// while an answer is waited for, such as a notification, is not it.
 ///
 /// # Errors
-/// `bacnet.mismatch`.
+/// `not_mine`.
 fn check_answer(answer: &Apdu<'_>, request: &[u8]) -> Result<(), PluginError> {
-    let Some(got) = answer.answers() else { return Ok(()) };
     let Some((asked, service)) = asked(request) else { return Ok(()) };
-    if got != asked {
-        let text = format!("answers request {got}, and {asked} was asked");
-        return Err(PluginError::new("bacnet.mismatch", text));
-    }
-    match answer.service() {
-        Some(other) if other != service => {
+    let not_mine = |text: String| Err(PluginError::new("not_mine", text));
+    match (answer.answers(), answer.service()) {
+        (None, _) => not_mine(format!("answers nothing, and request {asked} was asked")),
+        (Some(got), _) if got != asked => {
+            not_mine(format!("answers request {got}, and {asked} was asked"))
+        }
+        (_, Some(other)) if other != service => {
             let (other, service) = (SERVICES.text(other.into()), SERVICES.text(service.into()));
-            let text = format!("answers {other}, and {service} was asked");
-            Err(PluginError::new("bacnet.mismatch", text))
+            not_mine(format!("answers {other}, and {service} was asked"))
         }
         _ => Ok(()),
     }

@@ -14,7 +14,7 @@ const CODES: [&str; 11] = [
     "bacnet.error",
     "bacnet.length",
     "bacnet.malformed",
-    "bacnet.mismatch",
+    "not_mine",
     "bacnet.reject",
     "bacnet.secure",
     "bacnet.segmented",
@@ -91,7 +91,7 @@ fn hostile_requests_leave_the_answer_readable() {
     for variation in hostile(&request, 1_000) {
         let call = Call::new().request(&with_length(variation));
         let outcome = call.decode::<BacnetIp>(&answer);
-        assert!(["", "bacnet.mismatch"].contains(&outcome.error_code()));
+        assert!(["", "not_mine"].contains(&outcome.error_code()));
     }
 }
 
@@ -201,7 +201,7 @@ fn wrong_settings_are_named() {
         (r#"{"properties_per_read": 81}"#, "/properties_per_read: must be 1 to 80"),
     ] {
         let error = Call::new().settings(settings).decode::<BacnetIp>(b"").error.expect(settings);
-        assert_eq!(error.code, "bacnet.settings");
+        assert_eq!(error.code, "settings.invalid");
         assert!(error.text.starts_with(text), "{settings}: {error}");
     }
 }
@@ -265,4 +265,15 @@ fn the_largest_read_fits_an_apdu() {
     let outcome = Call::new().settings(&settings).encode::<BacnetIp>("read", "{}");
     assert_eq!(outcome.frames.len(), 1);
     assert!(outcome.frames[0].len() - 6 <= 1476, "{}", outcome.frames[0].len());
+}
+
+#[test]
+fn the_settings_of_the_readme_are_taken() {
+    let blocks: Vec<_> = include_str!("../README.md").split("```json").skip(1).collect();
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        let settings = block.split("```").next().unwrap_or_default();
+        let outcome = Call::new().settings(settings).decode::<BacnetIp>(&[]);
+        assert_ne!(outcome.error_code(), "settings.invalid", "{settings}\n{:?}", outcome.error);
+    }
 }

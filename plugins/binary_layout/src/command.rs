@@ -17,7 +17,7 @@ const NS_PER_S: i64 = 1_000_000_000;
 /// Encodes one command.
 ///
 /// # Errors
-/// `layout.settings`, `command.unknown`, `command.params`.
+/// `settings.invalid`, `command.unknown`, `command.params`.
 pub(crate) fn encode(
     ctx: &Context<'_>,
     command: &Command<'_>,

@@ -25,9 +25,9 @@ fn wrong(text: impl Into<String>) -> JsonError {
 /// Makes a program of settings.
 ///
 /// # Errors
-/// Code `layout.settings`, with the JSON pointer of what is wrong.
+/// Code `settings.invalid`, with the JSON pointer of what is wrong.
 pub(crate) fn compile(settings: Settings) -> Result<Program, PluginError> {
-    program(&settings).map_err(|error| PluginError::new("layout.settings", error.to_string()))
+    program(&settings).map_err(|error| PluginError::new("settings.invalid", error.to_string()))
 }
 
 fn program(settings: &Settings) -> Checked<Program> {

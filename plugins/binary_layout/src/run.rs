@@ -21,7 +21,7 @@ use crate::settings::DeviceFormat;
 /// Decodes one frame.
 ///
 /// # Errors
-/// `layout.settings`, `layout.length`, `layout.head`, `layout.checksum`, `layout.device`: nothing is
+/// `settings.invalid`, `layout.length`, `layout.head`, `layout.checksum`, `layout.device`: nothing is
 /// taken. `layout.truncated`, `layout.value`, `layout.case`, `layout.limit`: what was read before
 /// counts.
 pub(crate) fn decode(

@@ -136,9 +136,9 @@ impl Plan {
 /// Checks what belongs together.
 ///
 /// # Errors
-/// Code `lpp.settings`, with the JSON pointer of what is wrong.
+/// Code `settings.invalid`, with the JSON pointer of what is wrong.
 pub(crate) fn compile(settings: Settings) -> Result<Plan, PluginError> {
-    let wrong = |error: JsonError| PluginError::new("lpp.settings", error.to_string());
+    let wrong = |error: JsonError| PluginError::new("settings.invalid", error.to_string());
     let kinds = all_kinds(&settings.types).map_err(|e| wrong(e.within("types")))?;
     let mut plan = Plan {
         format: settings.format,
@@ -265,7 +265,7 @@ mod tests {
         ] {
             let error = Call::new().settings(settings).decode::<CayenneLpp>(&[1, 0, 1]).error;
             let error = error.expect(settings);
-            assert_eq!(error.code, "lpp.settings", "{settings}");
+            assert_eq!(error.code, "settings.invalid", "{settings}");
             assert!(error.text.starts_with(text), "{settings}: {error}");
         }
     }

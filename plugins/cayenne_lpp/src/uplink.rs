@@ -14,7 +14,7 @@ const NS_PER_S: i64 = 1_000_000_000;
 /// Decodes one payload.
 ///
 /// # Errors
-/// `lpp.settings`, `lpp.length`, `lpp.port`, `lpp.truncated`, `lpp.type`.
+/// `settings.invalid`, `lpp.length`, `lpp.port`, `lpp.truncated`, `lpp.type`.
 pub(crate) fn decode(
     ctx: &Context<'_>,
     raw: &[u8],

@@ -99,3 +99,14 @@ fn wrong_parameters_are_named() {
     }
     assert_eq!(Call::new().encode::<CayenneLpp>("melt", "{}").error_code(), "command.unknown");
 }
+
+#[test]
+fn the_settings_of_the_readme_are_taken() {
+    let blocks: Vec<_> = include_str!("../README.md").split("```json").skip(1).collect();
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        let settings = block.split("```").next().unwrap_or_default();
+        let outcome = Call::new().settings(settings).decode::<CayenneLpp>(&[]);
+        assert_ne!(outcome.error_code(), "settings.invalid", "{settings}\n{:?}", outcome.error);
+    }
+}

@@ -10,7 +10,7 @@ made of the bytes.
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,11 @@ EVERYTHING: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
         (24, -2.5, 100.25, 0.0),
         {"gyrometer_24_x": -2.5, "gyrometer_24_y": 100.25, "gyrometer_24_z": 0},
     ),
-    ("add_colour", (25, 255, 128, 1), {"colour_25_red": 255, "colour_25_green": 128, "colour_25_blue": 1}),
+    (
+        "add_colour",
+        (25, 255, 128, 1),
+        {"colour_25_red": 255, "colour_25_green": 128, "colour_25_blue": 1},
+    ),
     (
         "add_gps",
         (26, 48.125, -123.25, -12.5),
@@ -62,7 +66,7 @@ EVERYTHING: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ),
     ("add_switch", (27, 1), {"switch_27": 1}),
 ]
-TIME = datetime(2026, 3, 29, 1, 30, tzinfo=timezone.utc)
+TIME = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 TIME_NS = int(TIME.timestamp()) * 10**9
 
 
@@ -81,7 +85,9 @@ def unix_time(channel: int) -> str:
     return bytes(frame).hex()
 
 
-def vector(name: str, source: str, payload: str, messages: list[Any], **more: Any) -> dict[str, Any]:
+def vector(
+    name: str, source: str, payload: str, messages: list[Any], **more: Any
+) -> dict[str, Any]:
     context = {key: more.pop(key) for key in ("settings", "topic", "received_ns") if key in more}
     made: dict[str, Any] = {"name": name, "source": source}
     if context:
@@ -91,7 +97,9 @@ def vector(name: str, source: str, payload: str, messages: list[Any], **more: An
     return made
 
 
-def command(name: str, source: str, frame: str, settings: dict[str, Any], **what: Any) -> dict[str, Any]:
+def command(
+    name: str, source: str, frame: str, settings: dict[str, Any], **what: Any
+) -> dict[str, Any]:
     return {
         "name": name,
         "source": source,
@@ -111,7 +119,12 @@ def by_encoder() -> list[Any]:
         vectors.append(vector(name, ENCODER, payload, [{"values": values}]))
     two, _ = encoded([("add_temperature", (1, 21.5), {}), ("add_humidity", (1, 40.0), {})])
     vectors += [
-        vector("a time is a value", ENCODER, unix_time(23), [{"values": {"time_23": {"$time": TIME_NS}}}]),
+        vector(
+            "a time is a value",
+            ENCODER,
+            unix_time(23),
+            [{"values": {"time_23": {"$time": TIME_NS}}}],
+        ),
         vector(
             "a time can be the time of the others",
             ENCODER,
@@ -140,7 +153,12 @@ def by_encoder() -> list[Any]:
             "a name that comes again begins a further message",
             ENCODER,
             two + two,
-            [{"values": {"a": 21.5}}, {"values": {"a": 40}}, {"values": {"a": 21.5}}, {"values": {"a": 40}}],
+            [
+                {"values": {"a": 21.5}},
+                {"values": {"a": 40}},
+                {"values": {"a": 21.5}},
+                {"values": {"a": 40}},
+            ],
             settings={"names": {"1": "a"}},
         ),
     ]
@@ -150,12 +168,20 @@ def by_encoder() -> list[Any]:
     analog.add_analog_output(4, -12.5)
     vectors += [
         command(
-            "a digital output as a record", ENCODER, bytes(output).hex(), {},
-            command="digital_output", params={"channel": 3, "value": True},
+            "a digital output as a record",
+            ENCODER,
+            bytes(output).hex(),
+            {},
+            command="digital_output",
+            params={"channel": 3, "value": True},
         ),
         command(
-            "an analog output as a record", ENCODER, bytes(analog).hex(), {},
-            command="analog_output", params={"channel": 4, "value": -12.5},
+            "an analog output as a record",
+            ENCODER,
+            bytes(analog).hex(),
+            {},
+            command="analog_output",
+            params={"channel": 4, "value": -12.5},
         ),
     ]
     return vectors
@@ -166,76 +192,173 @@ def by_document() -> list[Any]:
     actuator = "Cayenne LPP 2.0, Actuator Commands: two bytes of 0.01, high is 0x0064; 0xFF ends"
     return [
         vector(
-            "two temperature sensors", DOCUMENT, "03 67 01 10 05 67 00 FF",
+            "two temperature sensors",
+            DOCUMENT,
+            "03 67 01 10 05 67 00 FF",
             [{"values": {"temperature_3": 27.2, "temperature_5": 25.5}}],
         ),
-        vector("a negative temperature", DOCUMENT, "01 67 FF D7", [{"values": {"temperature_1": -4.1}}]),
         vector(
-            "an accelerometer", DOCUMENT, "06 71 04 D2 FB 2E 00 00",
-            [{"values": {"accelerometer_6_x": 1.234, "accelerometer_6_y": -1.234, "accelerometer_6_z": 0}}],
+            "a negative temperature", DOCUMENT, "01 67 FF D7", [{"values": {"temperature_1": -4.1}}]
         ),
         vector(
-            "a position", DOCUMENT, "01 88 06 76 5f f2 96 0a 00 03 e8",
-            [{"values": {"gps_1_latitude": 42.3519, "gps_1_longitude": -87.9094, "gps_1_altitude": 10}}],
+            "an accelerometer",
+            DOCUMENT,
+            "06 71 04 D2 FB 2E 00 00",
+            [
+                {
+                    "values": {
+                        "accelerometer_6_x": 1.234,
+                        "accelerometer_6_y": -1.234,
+                        "accelerometer_6_z": 0,
+                    }
+                }
+            ],
         ),
         vector(
-            "a pressure and a temperature on channel 0", "The Things Stack, Payload Formatters, CayenneLPP",
-            "00 73 27 bf 00 67 00 de", [{"values": {"barometer_0": 1017.5, "temperature_0": 22.2}}],
+            "a position",
+            DOCUMENT,
+            "01 88 06 76 5f f2 96 0a 00 03 e8",
+            [
+                {
+                    "values": {
+                        "gps_1_latitude": 42.3519,
+                        "gps_1_longitude": -87.9094,
+                        "gps_1_altitude": 10,
+                    }
+                }
+            ],
+        ),
+        vector(
+            "a pressure and a temperature on channel 0",
+            "The Things Stack, Payload Formatters, CayenneLPP",
+            "00 73 27 bf 00 67 00 de",
+            [{"values": {"barometer_0": 1017.5, "temperature_0": 22.2}}],
         ),
         vector("an unknown type", LIBRARY_TEST, "03 24 01 10", [], error="lpp.type"),
         vector("a record cut short", LIBRARY_TEST, "05 67 FF", [], error="lpp.truncated"),
         vector(
-            "what was read before stands", LIBRARY_TEST + ", joined", "05 67 FF D1 03 24 01 10",
-            [{"values": {"temperature_5": -4.7}}], error="lpp.type",
+            "what was read before stands",
+            LIBRARY_TEST + ", joined",
+            "05 67 FF D1 03 24 01 10",
+            [{"values": {"temperature_5": -4.7}}],
+            error="lpp.type",
         ),
         vector(
-            "what was read before can be refused", LIBRARY_TEST + ", joined", "05 67 FF D1 05 67 FF",
-            [], error="lpp.truncated", settings={"on_error": "refuse"},
+            "what was read before can be refused",
+            LIBRARY_TEST + ", joined",
+            "05 67 FF D1 05 67 FF",
+            [],
+            error="lpp.truncated",
+            settings={"on_error": "refuse"},
         ),
         vector(
-            "what was read before can be all", LIBRARY_TEST + ", joined", "05 67 FF D1 05 67 FF",
-            [{"values": {"temperature_5": -4.7}}], settings={"on_error": "ignore"},
+            "what was read before can be all",
+            LIBRARY_TEST + ", joined",
+            "05 67 FF D1 05 67 FF",
+            [{"values": {"temperature_5": -4.7}}],
+            settings={"on_error": "ignore"},
         ),
         vector(
-            "a type of the settings' own", LIBRARY_TEST + ", with a type of its own", "03 24 01 10 05 67 FF D1",
+            "a type of the settings' own",
+            LIBRARY_TEST + ", with a type of its own",
+            "03 24 01 10 05 67 FF D1",
             [{"values": {"dust_3": 2.72, "temperature_5": -4.7}}],
             settings={"types": {"36": {"name": "dust", "bytes": 2, "divisor": 100}}},
         ),
         vector(
-            "a voltage that can be negative", "CayenneLPP of Electronic Cats 1.6, which writes voltages signed",
-            "03 74 FB 2E", [{"values": {"voltage_3": -12.34}}],
-            settings={"types": {"116": {"name": "voltage", "bytes": 2, "signed": True, "divisor": 100}}},
+            "a voltage that can be negative",
+            "CayenneLPP of Electronic Cats 1.6, which writes voltages signed",
+            "03 74 FB 2E",
+            [{"values": {"voltage_3": -12.34}}],
+            settings={
+                "types": {"116": {"name": "voltage", "bytes": 2, "signed": True, "divisor": 100}}
+            },
         ),
         vector("nothing", LIBRARY_TEST + ", Reset", "", []),
         vector(
-            "packed, by its port", LPP2_TEST, "67 01 10 67 00 FF",
+            "packed, by its port",
+            LPP2_TEST,
+            "67 01 10 67 00 FF",
             [{"values": {"temperature_0": 27.2, "temperature_1": 25.5}}],
-            settings={"format": "by_port"}, topic="lora/node-1/2",
+            settings={"format": "by_port"},
+            topic="lora/node-1/2",
         ),
         vector(
-            "packed, by the settings", LPP2_TEST, "67 01 10 67 00 FF",
-            [{"values": {"temperature_0": 27.2, "temperature_1": 25.5}}], settings={"format": "packed"},
+            "packed, by the settings",
+            LPP2_TEST,
+            "67 01 10 67 00 FF",
+            [{"values": {"temperature_0": 27.2, "temperature_1": 25.5}}],
+            settings={"format": "packed"},
         ),
         vector(
-            "a position at full scale", LPP2_TEST, "01 02 86 3D 30 FA C2 9B C8 04 06",
-            [{"values": {"gps_1_latitude": 42.35192, "gps_1_longitude": -87.909432, "gps_1_altitude": 10.3}}],
-            settings={"format": "by_port"}, topic="3",
+            "a position at full scale",
+            LPP2_TEST,
+            "01 02 86 3D 30 FA C2 9B C8 04 06",
+            [
+                {
+                    "values": {
+                        "gps_1_latitude": 42.35192,
+                        "gps_1_longitude": -87.909432,
+                        "gps_1_altitude": 10.3,
+                    }
+                }
+            ],
+            settings={"format": "by_port"},
+            topic="3",
         ),
         vector(
-            "history has times of its own", LPP2_TEST, "80 00 3C 00 C8 80 00 00 00 FA",
-            [{"ts": TIME_NS - 60 * 10**9, "values": {"power_1": 200}}, {"ts": TIME_NS, "values": {"power_1": 250}}],
-            settings={"format": "by_port"}, topic="101", received_ns=TIME_NS,
+            "history has times of its own",
+            LPP2_TEST,
+            "80 00 3C 00 C8 80 00 00 00 FA",
+            [
+                {"ts": TIME_NS - 60 * 10**9, "values": {"power_1": 200}},
+                {"ts": TIME_NS, "values": {"power_1": 250}},
+            ],
+            settings={"format": "by_port"},
+            topic="101",
+            received_ns=TIME_NS,
         ),
-        vector("configuration is no data", reserved, "02 00 00 00 3c", [], settings={"format": "by_port"}, topic="11"),
-        vector("a reserved port", reserved, "01 67 FF D7", [], error="lpp.port", settings={"format": "by_port"}, topic="7"),
-        vector("a topic without a port", reserved, "01 67 FF D7", [], error="lpp.port", settings={"format": "by_port"}, topic="lora/node"),
+        vector(
+            "configuration is no data",
+            reserved,
+            "02 00 00 00 3c",
+            [],
+            settings={"format": "by_port"},
+            topic="11",
+        ),
+        vector(
+            "a reserved port",
+            reserved,
+            "01 67 FF D7",
+            [],
+            error="lpp.port",
+            settings={"format": "by_port"},
+            topic="7",
+        ),
+        vector(
+            "a topic without a port",
+            reserved,
+            "01 67 FF D7",
+            [],
+            error="lpp.port",
+            settings={"format": "by_port"},
+            topic="lora/node",
+        ),
         command(
-            "a digital output of an actuator", actuator, "01 00 64 ff", {"downlink": "actuator"},
-            command="digital_output", params={"channel": 1, "value": True},
+            "a digital output of an actuator",
+            actuator,
+            "01 00 64 ff",
+            {"downlink": "actuator"},
+            command="digital_output",
+            params={"channel": 1, "value": True},
         ),
         command(
-            "an analog output of an actuator", actuator, "02 ff 9c ff", {"downlink": "actuator"},
-            command="analog_output", params={"channel": 2, "value": -1},
+            "an analog output of an actuator",
+            actuator,
+            "02 ff 9c ff",
+            {"downlink": "actuator"},
+            command="analog_output",
+            params={"channel": 2, "value": -1},
         ),
     ]
 
