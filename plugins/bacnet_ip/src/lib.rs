@@ -5,11 +5,11 @@
 //! answer and report names its objects and properties: an answer can be read without its request,
 //! which serves to tell whether it is the answer at all.
 //!
-//! [`link`] and [`network`] own the headers, [`apdu`] the kinds of APDU, [`tags`] and [`value`]
-//! the encoding, [`services`] what answers and notifications say, [`report`] what becomes of
-//! their values, [`request`] what is asked, [`plan`] the settings, [`names`] the words.
+//! `link` and `network` own the headers, `apdu` the kinds of APDU, `tags` and `value`
+//! the encoding, `services` what answers and notifications say, `report` what becomes of
+//! their values, `request` what is asked, `plan` the settings, `names` the words.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod apdu;
 mod datatype;

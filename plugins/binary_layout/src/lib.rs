@@ -4,11 +4,11 @@
 //! Around it stand a length, a checksum, whose the frame is and when it was measured; beside it,
 //! variants by the first bytes, and commands, which are layouts written instead of read.
 //!
-//! [`settings`] owns what people write, [`compile`] checks it once and makes a [`program`] of it,
-//! [`run`] reads frames by the program, [`command`] writes them; [`bits`], [`checksum`] and [`clock`]
-//! own numbers, checksums and dates, [`draft`] messages on their way out.
+//! `settings` owns what people write, `compile` checks it once and makes a `program` of it,
+//! `run` reads frames by the program, `command` writes them; `bits`, `checksum` and `clock`
+//! own numbers, checksums and dates, `draft` messages on their way out.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod bits;
 mod checksum;

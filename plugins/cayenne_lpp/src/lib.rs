@@ -8,10 +8,10 @@
 //! the constants of the `CayenneLPP` library of Electronic Cats (the extensions); *Cayenne LPP 2.0*,
 //! a draft in the myDevices community, and the library that implements it ("LPP 2.0").
 //!
-//! [`kinds`] owns the types, [`records`] the reading of a payload, [`plan`] the settings,
-//! [`downlink`] the writing of commands.
+//! `kinds` owns the types, `records` the reading of a payload, `plan` the settings,
+//! `downlink` the writing of commands.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod downlink;
 mod kinds;
