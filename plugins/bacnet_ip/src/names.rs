@@ -21,8 +21,12 @@ impl Names {
 
     /// The number of a name, or of a number written out.
     pub(crate) fn number(&self, name: &str) -> Option<u32> {
-        let found = self.pairs().find(|(_, known)| *known == name).map(|(number, _)| number);
-        found.or_else(|| name.parse().ok())
+        // A thousand objects are looked up in one call: only the number that is meant is read.
+        let found = self
+            .0
+            .split_ascii_whitespace()
+            .find_map(|pair| pair.strip_suffix(name)?.strip_suffix(':'));
+        found.unwrap_or(name).parse().ok()
     }
 
     /// The name of a number, or the number itself.

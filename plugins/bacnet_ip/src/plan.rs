@@ -147,6 +147,7 @@ pub(crate) struct Plan {
     pub(crate) points: Vec<Point>,
     /// Where in `points` each property is.
     by_reference: BTreeMap<Reference, usize>,
+    by_name: BTreeMap<String, usize>,
     pub(crate) unmapped: Unmapped,
     devices: BTreeMap<u32, String>,
     other_devices: OtherDevices,
@@ -168,7 +169,7 @@ impl Plan {
 
     /// The point of a name.
     pub(crate) fn named(&self, name: &str) -> Option<&Point> {
-        self.points.iter().find(|point| point.name == name)
+        self.points.get(*self.by_name.get(name)?)
     }
 
     /// The key of the device of an instance; `None`: what it says is left out.
@@ -200,6 +201,7 @@ fn checked(settings: Settings) -> Result<Plan, JsonError> {
     let mut plan = Plan {
         points: Vec::new(),
         by_reference: BTreeMap::new(),
+        by_name: BTreeMap::new(),
         unmapped: settings.unmapped,
         devices: keys(devices).map_err(|error| error.within("devices"))?,
         other_devices: settings.other_devices,
@@ -267,7 +269,10 @@ pub(crate) fn reference(
     let object = ObjectId::parse(object).ok_or_else(|| {
         JsonError::new("must be a type and an instance, such as analog-input,1").within("object")
     })?;
-    let property = PROPERTIES.number(property).filter(|number| *number <= 0x3f_ffff);
+    let property = match property {
+        "present-value" => Some(PRESENT_VALUE),
+        other => PROPERTIES.number(other).filter(|number| *number <= 0x3f_ffff),
+    };
     let property = property.ok_or_else(|| {
         JsonError::new("is no property that is known by name; its number will do")
             .within("property")
@@ -283,7 +288,7 @@ impl Plan {
                 JsonError::new(format!("must have 1 to {NAME_BYTES_MAX} bytes")).within("name")
             );
         }
-        if self.named(&one.name).is_some() {
+        if self.by_name.insert(one.name.clone(), self.points.len()).is_some() {
             return Err(JsonError::new("another object has this name already").within("name"));
         }
         if !(one.scale.is_finite() && one.scale != 0.0) {

@@ -61,13 +61,17 @@ fn program(settings: &Settings) -> Checked<Program> {
     };
     check_places(&base).map_err(|error| error.within("fields"))?;
     let mut variants = Vec::new();
+    let mut counted = compiler.counted();
     for (index, one) in settings.variants.iter().enumerate() {
-        let compiled = variant(one, settings, &common, &base, compiler.clone());
+        let mut own = compiler.clone();
+        own.count_from(counted);
+        let compiled = variant(one, settings, &common, &mut own);
         variants.push(compiled.map_err(|error| error.within(index).within("variants"))?);
+        counted = own.counted();
     }
     let mut commands = std::collections::BTreeMap::new();
     for (name, one) in &settings.commands {
-        let compiled = command(one, settings);
+        let compiled = command(one, settings, &mut counted);
         let compiled = compiled.map_err(|error| error.within(name).within("commands"))?;
         commands.insert(name.clone(), compiled);
     }
@@ -87,15 +91,13 @@ fn variant(
     one: &VariantSettings,
     settings: &Settings,
     common: &Common,
-    base: &Layout,
-    mut compiler: Compiler,
+    compiler: &mut Compiler,
 ) -> Checked<(Head, Layout)> {
     let endian = one.endian.unwrap_or(common.endian);
     compiler.with_orders(endian, one.bit_order.unwrap_or(settings.bit_order));
-    let own = compiler.fields(&one.fields).map_err(|error| error.within("fields"))?;
     let layout = Layout {
         length: length(one.length)?.or(common.length),
-        fields: base.fields.iter().chain(&own).cloned().collect(),
+        fields: compiler.fields(&one.fields).map_err(|error| error.within("fields"))?,
         checksum: match &one.checksum {
             Some(own) => checksum(own)?,
             None => common.checksum,
@@ -110,8 +112,7 @@ fn variant(
         },
         slots: compiler.slots(),
     };
-    let of_own = Layout { fields: own, ..layout.clone() };
-    check_places(&of_own).map_err(|error| error.within("fields"))?;
+    check_places(&layout).map_err(|error| error.within("fields"))?;
     Ok((head(&one.head).map_err(|error| error.within("head"))?, layout))
 }
 
@@ -246,11 +247,13 @@ fn head(one: &HeadSettings) -> Checked<Head> {
     Ok(Head { place: place(one.offset)?, bytes, mask })
 }
 
-fn command(one: &CommandSettings, settings: &Settings) -> Checked<Command> {
+fn command(one: &CommandSettings, settings: &Settings, counted: &mut usize) -> Checked<Command> {
     let endian = one.endian.unwrap_or(settings.endian);
     let order = one.bit_order.unwrap_or(settings.bit_order);
     let mut compiler = Compiler::of_command(endian, order);
+    compiler.count_from(*counted);
     let fields = compiler.fields(&one.fields).map_err(|error| error.within("fields"))?;
+    *counted = compiler.counted();
     let checksum = one.checksum.as_ref().map(checksum).transpose()?.flatten();
     let given = length(one.length)?.or(Some(one.template.0.len()).filter(|len| *len > 0));
     let (places, end) = places(&fields, given).map_err(|error| error.within("fields"))?;

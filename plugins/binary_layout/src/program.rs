@@ -228,9 +228,9 @@ pub(crate) struct Layout {
 /// All kinds of frame.
 #[derive(Debug)]
 pub(crate) struct Program {
-    /// Where there are no variants.
+    /// What there is if there are no variants; its fields come first in every variant.
     pub(crate) base: Layout,
-    /// Whole layouts: what is common stands in each.
+    /// Their own fields, and everything else of theirs.
     pub(crate) variants: Vec<(Head, Layout)>,
     pub(crate) commands: BTreeMap<String, Command>,
 }

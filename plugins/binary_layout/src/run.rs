@@ -54,7 +54,10 @@ pub(crate) fn decode(
     let time_ns = layout.ts.and_then(|ts| run.moment(&ts, 0));
     let mut draft = Draft::new(time_ns);
     let mut at = Position { base: 0, bit: 0, index: 0 };
-    let read = run.fields(&layout.fields, &mut at, &mut draft);
+    let mut read = run.fields(&program.base.fields, &mut at, &mut draft);
+    if !program.variants.is_empty() {
+        read = read.and_then(|()| run.fields(&layout.fields, &mut at, &mut draft));
+    }
     draft.write(&device, run.out);
     read?;
     run.problem.map_or(Ok(()), Err)

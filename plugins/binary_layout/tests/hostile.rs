@@ -332,6 +332,12 @@ fn what_is_wrong_with_a_layout_is_said_with_its_place() {
         refused(&format!("{{{one}, {rest}}}"), text);
     }
     refused("{}", "/fields: describes nothing");
+    let many = vec![r#"{"type": "pad", "length": 1}"#; 501].join(",");
+    let variant = format!(r#"{{"head": {{"bytes": "00"}}, "fields": [{many}]}}"#);
+    refused(
+        &format!(r#"{{"variants": [{variant}, {variant}]}}"#),
+        "/variants/1/fields/499: there are more than 1000 fields",
+    );
     refused(
         r#"{"length": 2, "fields": [{"name": "a", "type": "u16", "offset": 1}]}"#,
         "/fields/0/offset: does not lie within",

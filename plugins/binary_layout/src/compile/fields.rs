@@ -66,6 +66,15 @@ impl Compiler {
         (self.endian, self.order) = (endian, order);
     }
 
+    /// Fields so far, of all the settings.
+    pub(super) const fn counted(&self) -> usize {
+        self.fields
+    }
+
+    pub(super) fn count_from(&mut self, fields: usize) {
+        self.fields = fields;
+    }
+
     /// Numbers that are kept.
     pub(super) fn slots(&self) -> usize {
         self.visible.len()
