@@ -89,6 +89,7 @@ pub mod json;
 mod log;
 mod message;
 mod output;
+mod scale;
 pub mod setting;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
@@ -105,4 +106,5 @@ pub use json::Json;
 pub use log::write as write_log;
 pub use message::{Message, StandardMessage, Value};
 pub use output::{MessageOutput, Output};
+pub use scale::Scale;
 pub use setting::Setting;

@@ -9,6 +9,7 @@
 
 mod expected;
 mod hex;
+mod hostile;
 mod vectors;
 
 use std::cell::RefCell;
@@ -19,6 +20,7 @@ use flux_plugin_abi::{self as abi, Level, MessageReader, MessageWriter, Section,
 use crate::guest::{self, Function};
 use crate::{Context, Effect, Json, Message, Output, PluginError, PluginHandler, Value};
 
+pub use hostile::hostile;
 pub use vectors::check_vectors;
 
 thread_local! {
