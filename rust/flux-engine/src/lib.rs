@@ -23,6 +23,7 @@ mod error;
 mod gateway;
 mod intake;
 mod keeper;
+mod listening;
 mod metrics;
 mod mqtt;
 mod people;
