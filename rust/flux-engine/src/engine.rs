@@ -8,9 +8,9 @@ use flux_bus::Doorbell;
 use flux_log::{Log, Subscription};
 use flux_mqtt::Broker;
 use flux_mqtt::codec::Reason;
-use flux_net::{Listeners, Server, ServerConfig};
+use flux_net::Server;
 use flux_pipeline::ports::Delivery;
-use flux_pipeline::{Ingest, LiveTap, Pipeline, PipelineHealth, PipelineParts};
+use flux_pipeline::{LiveTap, Pipeline, PipelineHealth, PipelineParts};
 use flux_registry::{Applied, ApplyError, ConfigurationFile, Delta, Document, Registry};
 use flux_tsdb::{Store, Upkeep};
 use flux_types::{Generation, Instants, Message, Problem, Qos, SourceId, TenantId, Topic};
@@ -21,16 +21,15 @@ use crate::access::RegistryAccess;
 use crate::clockwork::Clockwork;
 use crate::delivery::MqttDelivery;
 use crate::error::EngineError;
-use crate::gateway::http::{HttpCounters, HttpProtocol};
+use crate::gateway::http::HttpCounters;
 use crate::gateway::{
-    AnyDelivery, Codecs, GatewayParts, GatewayProtocol, GatewayShared, PluginCodec,
-    RegistryDirectory,
+    AnyDelivery, Codecs, GatewayParts, GatewayShared, PluginCodec, RegistryDirectory,
 };
 use crate::keeper::Keeper;
-use crate::mqtt::{MqttProtocol, Waiting};
+use crate::listening::{GatewayListeners, Taken};
 use crate::publisher::Publisher;
 use crate::scripts::Scripts;
-use crate::settings::{DevicesSettings, EngineSettings, GatewaySettings, MqttSettings};
+use crate::settings::EngineSettings;
 
 /// The data plane of one process.
 ///
@@ -46,41 +45,6 @@ pub struct Engine {
     running: RwLock<Option<Arc<Running>>>,
     /// One start, stop or change at a time.
     order: Mutex<()>,
-}
-
-/// Addresses taken before anything else is started.
-struct Taken {
-    mqtt: Option<Listeners>,
-    http: Option<Listeners>,
-    gateway: Option<GatewayListeners>,
-}
-
-/// The gateway's addresses, and whose each is.
-struct GatewayListeners {
-    listeners: Listeners,
-    settings: GatewaySettings,
-    streams: Vec<Arc<flux_gateway::ListenerSpec>>,
-    datagrams: Vec<Arc<flux_gateway::ListenerSpec>>,
-}
-
-impl GatewayListeners {
-    fn bind(settings: &GatewaySettings) -> Result<Self, EngineError> {
-        let (mut streams, mut datagrams) = (Vec::new(), Vec::new());
-        let (mut tcp, mut udp) = (Vec::new(), Vec::new());
-        for (entry, spec) in settings.listeners.iter().zip(settings.compiled()?) {
-            let spec = Arc::new(spec);
-            for address in flux_net::resolve(&entry.host, entry.port)? {
-                let (addresses, specs) = match spec.transport {
-                    flux_gateway::Transport::Tcp => (&mut tcp, &mut streams),
-                    flux_gateway::Transport::Udp => (&mut udp, &mut datagrams),
-                };
-                addresses.push(address);
-                specs.push(Arc::clone(&spec));
-            }
-        }
-        let listeners = Listeners::bind_all(&tcp, &udp)?;
-        Ok(Self { listeners, settings: settings.clone(), streams, datagrams })
-    }
 }
 
 /// What only protocol plugins know.
@@ -107,15 +71,15 @@ pub(crate) struct Running {
     pub(crate) gateway_server: Mutex<Option<Server>>,
     pub(crate) gateway: Option<Arc<GatewayShared>>,
     pub(crate) http_counters: Arc<HttpCounters>,
-    access: Arc<RegistryAccess>,
+    pub(crate) access: Arc<RegistryAccess>,
     publisher: Arc<Publisher>,
-    clock: Instants,
+    pub(crate) clock: Instants,
     clockwork: Clockwork,
-    mqtt_address: Option<SocketAddr>,
-    devices_address: Option<SocketAddr>,
-    gateway_addresses: Vec<(String, SocketAddr)>,
+    pub(crate) mqtt_address: Option<SocketAddr>,
+    pub(crate) devices_address: Option<SocketAddr>,
+    pub(crate) gateway_addresses: Vec<(String, SocketAddr)>,
     /// Taken away before the log is closed.
-    subscriptions: Mutex<Vec<Subscription>>,
+    pub(crate) subscriptions: Mutex<Vec<Subscription>>,
 }
 
 /// How the engine is.
@@ -183,11 +147,7 @@ impl Engine {
             return Ok(());
         }
         // taken first: a port in use must not cost a recovery
-        let bind = |host: &str, port| Listeners::bind(&flux_net::resolve(host, port)?);
-        let mqtt = self.settings.mqtt.as_ref().map(|mqtt| bind(&mqtt.host, mqtt.port));
-        let http = self.settings.devices.as_ref().map(|http| bind(&http.host, http.port));
-        let gateway = self.settings.gateway.as_ref().map(GatewayListeners::bind).transpose()?;
-        let listeners = Taken { mqtt: mqtt.transpose()?, http: http.transpose()?, gateway };
+        let listeners = Taken::bind(&self.settings)?;
         create_data_dir(&self.settings)?;
         let log = Log::open(self.settings.log_options())?;
         let outcome = self.start_over(log.clone(), listeners);
@@ -470,117 +430,6 @@ impl Drop for Engine {
 }
 
 impl Running {
-    fn listen(
-        &mut self,
-        listeners: Listeners,
-        mqtt: &MqttSettings,
-        ingests: Vec<Ingest>,
-    ) -> Result<(), EngineError> {
-        let waiting: Arc<[Waiting]> = (0..mqtt.workers).map(|_| Waiting::default()).collect();
-        let protocol = MqttProtocol {
-            broker: Arc::clone(&self.broker),
-            access: Arc::clone(&self.access),
-            pipeline: Arc::clone(&self.pipeline),
-            clock: self.clock,
-            ingests: Mutex::new(ingests),
-            waiting: Arc::clone(&waiting),
-        };
-        let config = ServerConfig {
-            name: "mqtt".to_owned(),
-            workers: mqtt.workers,
-            limits: mqtt.net_limits(),
-        };
-        let server = Server::start(listeners, &config, protocol)?;
-        self.mqtt_address = server.local_addresses().first().copied();
-        self.wake_on_commit(&server, waiting);
-        *self.server.lock() = Some(server);
-        Ok(())
-    }
-
-    fn listen_http(
-        &mut self,
-        listeners: Listeners,
-        devices: &DevicesSettings,
-        ingests: Vec<Ingest>,
-        registry: &Arc<Registry>,
-        delivery: &Arc<dyn Delivery>,
-    ) -> Result<(), EngineError> {
-        let waiting: Arc<[Waiting]> = (0..devices.workers).map(|_| Waiting::default()).collect();
-        let protocol = HttpProtocol {
-            registry: Arc::clone(registry),
-            pipeline: Arc::clone(&self.pipeline),
-            delivery: Arc::clone(delivery),
-            clock: self.clock,
-            limits: Arc::new(devices.limits()),
-            requests_per_s_max: devices.requests_per_s_max,
-            counters: Arc::clone(&self.http_counters),
-            rates: Arc::default(),
-            ingests: Mutex::new(ingests),
-            waiting: Arc::clone(&waiting),
-        };
-        let config = ServerConfig {
-            name: "devices".to_owned(),
-            workers: devices.workers,
-            limits: devices.net_limits(),
-        };
-        let server = Server::start(listeners, &config, protocol)?;
-        self.devices_address = server.local_addresses().first().copied();
-        self.wake_on_commit(&server, waiting);
-        *self.http.lock() = Some(server);
-        Ok(())
-    }
-
-    fn listen_gateway(
-        &mut self,
-        listeners: GatewayListeners,
-        shared: Arc<GatewayShared>,
-        ingests: Vec<Ingest>,
-        delivery: &Arc<dyn Delivery>,
-    ) -> Result<(), EngineError> {
-        let GatewayListeners { listeners, settings, streams, datagrams } = listeners;
-        let waiting: Arc<[Waiting]> = (0..settings.workers).map(|_| Waiting::default()).collect();
-        let protocol = GatewayProtocol {
-            shared,
-            pipeline: Arc::clone(&self.pipeline),
-            delivery: Arc::clone(delivery),
-            ingests: Mutex::new(ingests),
-            waiting: Arc::clone(&waiting),
-        };
-        let config = ServerConfig {
-            name: "gateway".to_owned(),
-            workers: settings.workers,
-            limits: settings.net_limits(),
-        };
-        let server = Server::start(listeners, &config, protocol)?;
-        let named = |spec: &Arc<flux_gateway::ListenerSpec>, address: &SocketAddr| {
-            (spec.name.to_string(), *address)
-        };
-        let by_stream = streams.iter().zip(server.local_addresses());
-        let by_datagram = datagrams.iter().zip(server.datagram_addresses());
-        let all = by_stream.chain(by_datagram);
-        self.gateway_addresses = all.map(|(spec, address)| named(spec, address)).collect();
-        self.wake_on_commit(&server, waiting);
-        *self.gateway_server.lock() = Some(server);
-        Ok(())
-    }
-
-    /// Has the log wake those workers that wait for it.
-    fn wake_on_commit(&self, server: &Server, waiting: Arc<[Waiting]>) {
-        let wakers = server.wakers();
-        let wake = move || {
-            for waker in wakers.iter() {
-                if waiting.get(waker.worker()).is_some_and(Waiting::get) {
-                    waker.wake();
-                }
-            }
-        };
-        let wake = Arc::new(wake);
-        let mut subscriptions = self.subscriptions.lock();
-        let on_room = Arc::clone(&wake);
-        subscriptions.push(self.log.on_commit(move |_| wake()));
-        subscriptions.push(self.log.on_room(move || on_room()));
-    }
-
     fn configure(&self, applied: &Applied) {
         crate::plugins::want(&self.plugins, applied.plugin_uses());
         for problem in self.pipeline.configure(applied) {

@@ -24,6 +24,7 @@ mod figures;
 mod gateway;
 mod intake;
 mod keeper;
+mod listening;
 mod metrics;
 mod mqtt;
 mod people;

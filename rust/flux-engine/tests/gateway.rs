@@ -246,6 +246,38 @@ fn a_listener_lets_in_as_many_as_it_says() {
     assert!(metric(&engine, "flux_gateway_listener_full_total") >= 1.0);
 }
 
+#[test]
+fn a_flood_that_the_log_cannot_follow_is_held_up_and_taken_whole() {
+    const LINES: usize = 3_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(dir.path(), json!([listeners()[0]]));
+    settings.engine.log_inflight_bytes_max = 1; // as little as a batch needs
+    let engine = started(settings, &site_document(1));
+    let to = address(&engine, "lines");
+    let senders: Vec<_> = ["s-1", "s-2"]
+        .into_iter()
+        .map(|device| {
+            std::thread::spawn(move || {
+                let mut stream = stream(to);
+                send(&mut stream, format!("I am {device}\n"));
+                let filler = "x".repeat(900);
+                for n in 0..LINES {
+                    send(&mut stream, format!("{{\"n\": {n}, \"x\": \"{filler}\"}}\n"));
+                }
+                stream
+            })
+        })
+        .collect();
+    let streams: Vec<_> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
+    for device in ["s-1", "s-2"] {
+        has_value(&engine, device, "n", json!(LINES - 1));
+    }
+    assert_eq!(metric(&engine, "flux_events_published_total") as usize, 2 * LINES);
+    assert_eq!(metric(&engine, "flux_samples_decoded_total") as usize, 2 * LINES);
+    drop(streams);
+    assert!(engine.stop());
+}
+
 /// The smallest part of Modbus: function 3 over RTU frames without their CRC, `unit 3 address count`,
 /// answered by `unit 3 bytes data…`, or `unit 0x83 exception`. Commands name unit and address.
 struct Meters;

@@ -13,6 +13,7 @@
 
 mod counters;
 pub mod framing;
+mod front;
 pub mod http;
 mod identify;
 mod json_codec;

@@ -1,8 +1,8 @@
 //! Devices that do not speak MQTT, on the network workers.
 //!
 //! Owns the adapters between `flux-net`, `flux-gateway` and the pipeline: HTTP in [`http`]; raw TCP
-//! and UDP in [`worker`] (connections), [`datagrams`], [`lines`] (requests and answers) and
-//! [`outgoing`] (connections we open). What the workers share is here: which device is on which
+//! and UDP in [`worker`] and [`streams`] (connections), [`datagrams`], [`lines`] (requests and answers)
+//! and [`outgoing`] (connections we open). What the workers share is here: which device is on which
 //! line, and how a command gets there. Must never publish what the log has not taken.
 
 mod codec;
@@ -10,8 +10,10 @@ mod datagrams;
 mod directory;
 pub(crate) mod http;
 mod lines;
+mod orders;
 mod outgoing;
 mod resolver;
+mod streams;
 mod worker;
 
 use std::collections::HashMap;

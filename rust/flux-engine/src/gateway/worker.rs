@@ -1,27 +1,23 @@
 //! One network worker's connections of devices that speak raw TCP.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use flux_gateway::framing::Framer;
-use flux_gateway::{
-    Directory, LineEvent, Link, LinkDevice, LinkEvent, LinkPorts, ListenerSpec, PollWheel, count,
-    count_many,
-};
+use flux_gateway::{LineEvent, Link, LinkEvent, LinkPorts, ListenerSpec, PollWheel, count};
 use flux_net::{
     CloseReason, ConnectionHandle, ConnectionId, Context, Datagram, Peer, Verdict, WorkerIo,
     WorkerProtocol, WorkerWaker,
 };
 use flux_pipeline::Pipeline;
-use flux_types::DeviceId;
 
 use super::datagrams::Source;
-use super::lines::{Carrier, OpenLine, Origin, Planned};
+use super::lines::{OpenLine, Planned};
 use super::outgoing::{Outgoing, TargetKey};
-use super::{GatewayProtocol, GatewayShared, Order, Place};
+use super::{GatewayProtocol, GatewayShared, Order};
 use crate::intake::{Fate, Intake};
 use crate::mqtt::Waiting;
 
@@ -45,15 +41,15 @@ pub(crate) struct Connection {
     pub(super) id: Option<ConnectionId>,
     pub(super) role: Role,
     /// Bytes that are no whole frame yet.
-    buffer: BytesMut,
+    pub(super) buffer: BytesMut,
     pub(super) line: Option<u64>,
     /// Which listener it came in by, and from where.
-    door: Option<(usize, std::net::IpAddr)>,
-    heard_ms: u64,
+    pub(super) door: Option<(usize, IpAddr)>,
+    pub(super) heard_ms: u64,
     /// Not read from because the log is behind.
-    held: bool,
+    pub(super) held: bool,
     /// When silence is looked for; 0: it is not.
-    gap_ms: u64,
+    pub(super) gap_ms: u64,
 }
 
 impl Connection {
@@ -86,7 +82,7 @@ pub(crate) struct GatewayWorker {
     /// Lines that have something to do now.
     pub(super) dirty: Vec<u64>,
     /// Connections by when their silence ends a frame.
-    gaps: BTreeSet<(u64, ConnectionId)>,
+    pub(super) gaps: BTreeSet<(u64, ConnectionId)>,
     pub(super) outgoing: HashMap<TargetKey, Outgoing>,
     pub(super) retries: BTreeSet<(u64, TargetKey)>,
     pub(super) sources: HashMap<(usize, SocketAddr), Source>,
@@ -95,7 +91,7 @@ pub(crate) struct GatewayWorker {
     pub(super) recheck_ms: Option<u64>,
     /// Connections not read from until there is room.
     held: Vec<ConnectionId>,
-    link_events: Vec<LinkEvent>,
+    pub(super) link_events: Vec<LinkEvent>,
     pub(super) line_events: Vec<LineEvent>,
     pub(super) output: BytesMut,
 }
@@ -139,297 +135,6 @@ impl GatewayWorker {
     pub(super) fn next_line(&mut self) -> u64 {
         self.lines_made += 1;
         self.lines_made
-    }
-
-    /// Takes what a link made of bytes; false if the connection is to be closed.
-    fn take_link_events(
-        &mut self,
-        connection: &mut Connection,
-        spec: &ListenerSpec,
-        mut events: Vec<LinkEvent>,
-        output: &mut BytesMut,
-    ) -> bool {
-        let mut stays = true;
-        for event in events.drain(..) {
-            match event {
-                LinkEvent::Registered(device) => {
-                    stays &= self.register(connection, spec, device);
-                }
-                LinkEvent::Frame(device, frame) => {
-                    if stays {
-                        self.take_frame(connection, spec, &device, frame, output);
-                    }
-                }
-            }
-        }
-        self.link_events = events;
-        stays
-    }
-
-    /// A connection's device is known: it is online, and reached by this line from now on.
-    fn register(
-        &mut self,
-        connection: &mut Connection,
-        spec: &ListenerSpec,
-        device: LinkDevice,
-    ) -> bool {
-        let Some(id) = connection.id else { return false };
-        let line = self.next_line();
-        let place = Place { worker: self.index, line };
-        let Ok(supersedes) = self.shared.claim(device.id, place, spec.takeover) else {
-            return false;
-        };
-        connection.line = Some(line);
-        let name = self.shared.directory.line_of(device.id);
-        let others = name.map(|name| self.shared.directory.on_line(spec.tenant, &name));
-        self.pipeline.device_connected(spec.tenant, device.id);
-        let others = others.unwrap_or_default();
-        let carrier = (spec.tenant, Carrier::Stream(id));
-        self.open_own_line(line, carrier, device, others, supersedes);
-        true
-    }
-
-    fn take_frame(
-        &mut self,
-        connection: &mut Connection,
-        spec: &ListenerSpec,
-        device: &LinkDevice,
-        frame: Bytes,
-        output: &mut BytesMut,
-    ) {
-        let Some(id) = connection.id else { return };
-        let own = matches!(&connection.role, Role::Inbound(link, _) if link.device().is_some());
-        if !own {
-            // each frame names its device: they share the connection
-            let line = match connection.line {
-                Some(line) => line,
-                None => {
-                    let line = self.next_line();
-                    connection.line = Some(line);
-                    let carrier = Carrier::Stream(id);
-                    self.open_line(line, spec.tenant, carrier, Vec::new());
-                    line
-                }
-            };
-            self.join(line, device);
-        }
-        let origin = Origin { tenant: spec.tenant, device, connection: Some(id), heard: !own };
-        self.on_frame(connection.line, origin, frame, output);
-    }
-
-    /// Reads what an inbound connection sent.
-    fn inbound(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Verdict {
-        let now_ms = self.shared.now_ms();
-        let mut events = std::mem::take(&mut self.link_events);
-        let Role::Inbound(link, spec) = &mut connection.role else { return Verdict::Abort };
-        let spec = Arc::clone(spec);
-        let ports = LinkPorts {
-            directory: &*self.shared.directory,
-            scanner: &*self.shared.scanner,
-            counters: &self.shared.counters,
-        };
-        let outcome = link.on_bytes(&mut connection.buffer, cx.output, now_ms, &ports, &mut events);
-        let stays = self.take_link_events(connection, &spec, events, cx.output);
-        self.after_link(connection, outcome.err(), stays, cx)
-    }
-
-    /// Looks at an inbound connection's deadlines.
-    fn tick_inbound(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Verdict {
-        let now_ms = self.shared.now_ms();
-        let mut events = std::mem::take(&mut self.link_events);
-        let Role::Inbound(link, spec) = &mut connection.role else { return Verdict::Abort };
-        let spec = Arc::clone(spec);
-        if cx.held() {
-            link.excuse(now_ms); // our own waiting is not the device's silence
-        }
-        let ports = LinkPorts {
-            directory: &*self.shared.directory,
-            scanner: &*self.shared.scanner,
-            counters: &self.shared.counters,
-        };
-        let outcome = link.on_tick(&mut connection.buffer, cx.output, now_ms, &ports, &mut events);
-        let stays = self.take_link_events(connection, &spec, events, cx.output);
-        self.after_link(connection, outcome.err(), stays, cx)
-    }
-
-    fn after_link(
-        &mut self,
-        connection: &mut Connection,
-        error: Option<flux_gateway::LinkError>,
-        stays: bool,
-        cx: &mut Context<'_>,
-    ) -> Verdict {
-        if let Some(error) = error {
-            let connection = cx.id();
-            tracing::debug!(%connection, %error, "a device's connection is closed");
-            return Verdict::Close;
-        }
-        if !stays {
-            return Verdict::Close;
-        }
-        let Role::Inbound(link, _) = &connection.role else { return Verdict::Abort };
-        if link.is_open() {
-            cx.established();
-        }
-        let now_ms = self.shared.now_ms();
-        let deadline_ms = link.deadline_ms();
-        cx.set_timer(cx.now() + Duration::from_millis(deadline_ms.saturating_sub(now_ms)));
-        // a frame that silence ends cannot wait for a connection's coarse timer
-        if !connection.buffer.is_empty() && deadline_ms.saturating_sub(now_ms) < 1_000 {
-            if connection.gap_ms > 0 {
-                self.gaps.remove(&(connection.gap_ms, cx.id()));
-            }
-            connection.gap_ms = deadline_ms.max(1);
-            self.gaps.insert((connection.gap_ms, cx.id()));
-        }
-        Verdict::Continue
-    }
-
-    /// Reads what came over a connection of ours: answers, or frames nobody asked for.
-    fn answered(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Verdict {
-        connection.heard_ms = self.shared.now_ms();
-        loop {
-            let Role::Outgoing { key, framer, .. } = &mut connection.role else {
-                return Verdict::Abort;
-            };
-            let tenant = key.tenant;
-            let frame = framer.next(&mut connection.buffer, &*self.shared.scanner);
-            count_many(&self.shared.counters.garbage_bytes, framer.take_garbage());
-            match frame {
-                Ok(Some(frame)) => self.take_answer(connection, tenant, frame, cx.output),
-                Ok(None) => break,
-                Err(_) => {
-                    count(&self.shared.counters.garbage_closed);
-                    return Verdict::Close;
-                }
-            }
-        }
-        self.watch_outgoing(connection, cx);
-        Verdict::Continue
-    }
-
-    fn take_answer(
-        &mut self,
-        connection: &Connection,
-        tenant: flux_types::TenantId,
-        frame: Bytes,
-        output: &mut BytesMut,
-    ) {
-        count(&self.shared.counters.frames);
-        let line = connection.line;
-        let first = line.and_then(|line| self.lines.get(&line)?.members.first().cloned());
-        let Some(first) = first else { return };
-        let (device, id) = (&first.device, connection.id);
-        let origin = Origin { tenant, device, connection: id, heard: true };
-        self.on_frame(line, origin, frame, output);
-    }
-
-    fn watch_outgoing(&mut self, connection: &mut Connection, cx: &mut Context<'_>) {
-        let Role::Outgoing { framer, idle_ms, .. } = &connection.role else { return };
-        cx.set_timer(cx.now() + Duration::from_millis(*idle_ms));
-        if let Some(gap_ms) = framer.gap_ms()
-            && !connection.buffer.is_empty()
-        {
-            if connection.gap_ms > 0 {
-                self.gaps.remove(&(connection.gap_ms, cx.id()));
-            }
-            connection.gap_ms = connection.heard_ms + gap_ms;
-            self.gaps.insert((connection.gap_ms, cx.id()));
-        }
-    }
-
-    /// A connection's silence is long enough to end a frame.
-    fn gap(&mut self, connection: &mut Connection, cx: &mut Context<'_>) -> Verdict {
-        connection.gap_ms = 0;
-        if matches!(connection.role, Role::Inbound(..)) {
-            return self.tick_inbound(connection, cx);
-        }
-        let now_ms = self.shared.now_ms();
-        let Role::Outgoing { key, framer, .. } = &mut connection.role else {
-            return Verdict::Abort;
-        };
-        let tenant = key.tenant;
-        if framer.gap_ms().is_some_and(|gap_ms| now_ms >= connection.heard_ms + gap_ms)
-            && let Some(frame) = framer.on_gap(&mut connection.buffer)
-        {
-            self.take_answer(connection, tenant, frame, cx.output);
-        }
-        Verdict::Continue
-    }
-
-    fn take_gaps(&mut self, now_ms: u64, io: &mut WorkerIo<'_, Connection>) {
-        while let Some((due_ms, id)) = self.gaps.first().copied() {
-            if due_ms > now_ms {
-                return;
-            }
-            self.gaps.pop_first();
-            io.visit(id, |connection, cx| self.gap(connection, cx));
-        }
-    }
-
-    /// Carries out what came from outside.
-    fn take_orders(&mut self, io: &mut WorkerIo<'_, Connection>) {
-        let Some(seat) = self.shared.seats.get(self.index) else { return };
-        let orders = std::mem::take(&mut *seat.inbox.lock());
-        let mut configured = false;
-        for order in orders {
-            match order {
-                Order::Command { line, device, command } => self.command(line, device, command),
-                Order::Evict(line) => self.evict(line, io),
-                Order::Part { line, device } => self.part(line, device),
-                Order::Configure => configured = true,
-                Order::Resolved(key, address) => self.connect(&key, address, io),
-            }
-        }
-        if configured {
-            self.take_configuration(io);
-        }
-    }
-
-    fn evict(&mut self, line: u64, io: &mut WorkerIo<'_, Connection>) {
-        match self.lines.get(&line).map(|open| open.carrier) {
-            Some(Carrier::Stream(id)) => {
-                io.visit(id, |_, _| Verdict::Close);
-            }
-            Some(Carrier::Datagrams(socket, peer)) => {
-                self.forget_source((socket, peer), line);
-            }
-            None => {}
-        }
-    }
-
-    fn part(&mut self, line: u64, device: DeviceId) {
-        let Some(open) = self.lines.get(&line) else { return };
-        let others = open.members.iter().map(|member| member.device.clone());
-        let others = others.filter(|other| other.id != device).collect();
-        self.set_members(line, others);
-    }
-
-    /// Whoever is no longer known has to go; whoever is new on a line is on it.
-    fn take_configuration(&mut self, io: &mut WorkerIo<'_, Connection>) {
-        let mut ids: Vec<u64> = self.lines.keys().copied().collect();
-        ids.sort_unstable();
-        for id in ids {
-            let Some(open) = self.lines.get(&id) else { continue };
-            let directory = &self.shared.directory;
-            let others = match &open.own {
-                Some(own) => {
-                    if directory.device(own.id).as_ref() != Some(own) {
-                        self.evict(id, io);
-                        continue;
-                    }
-                    let name = directory.line_of(own.id);
-                    name.map(|name| directory.on_line(open.tenant, &name)).unwrap_or_default()
-                }
-                // those of our own connections come with their target
-                None => {
-                    let known = open.members.iter();
-                    known.filter_map(|member| directory.device(member.device.id)).collect()
-                }
-            };
-            self.set_members(id, others);
-        }
-        self.take_targets(io);
     }
 
     /// Appends what has arrived; what cannot be appended holds up whom it came from.

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::identify::tests::{Site, listener};
+use crate::listener::HeadEntry;
 use crate::ports::NoScanner;
 
 struct Bench {
