@@ -217,9 +217,7 @@ fn measure(settings: &Settings, dir: &Path) -> Result<Json, Failure> {
     let (wrote, cpu) = write(settings, dir, &store, &mut plant)?;
     let stats = store.stats();
     let points = (settings.devices * settings.values) as i64 * settings.ticks;
-    let merged = Instant::now();
-    store.merge()?;
-    let disk_bytes = store.stats().disk_bytes;
+    let disk_bytes = stats.disk_bytes;
     let questions = ask(settings, &store, &plant)?;
     drop(store);
     let opening = Instant::now();
@@ -233,7 +231,6 @@ fn measure(settings: &Settings, dir: &Path) -> Result<Json, Failure> {
         "written_bytes_per_point": stats.written_bytes as f64 / points as f64,
         "flushes": stats.flushes,
         "merges": stats.merges,
-        "late_merge_s": merged.elapsed().as_secs_f64() - opened.as_secs_f64(),
         "blocks": store.stats().blocks,
         "index_bytes": store.stats().index_bytes,
         "open_ms": opened.as_secs_f64() * 1e3,
@@ -273,6 +270,7 @@ fn write(
         append_tick(store, &mut writer, samples, first)?;
     }
     store.flush()?;
+    store.merge()?;
     let outcome = (begun.elapsed(), cpu_time() - cpu);
     if let Some(log) = log {
         log.close()?;
@@ -300,10 +298,10 @@ fn append_tick(
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let fields: Vec<u64> = after_name.split_whitespace().filter_map(|f| f.parse().ok()).collect();
+    let fields: Vec<i64> = after_name.split_whitespace().filter_map(|f| f.parse().ok()).collect();
     // without the state, which is a letter, user and system time are fields 10 and 11
-    let ticks: u64 = fields.iter().skip(10).take(2).sum();
-    Duration::from_millis(ticks * 10)
+    let ticks: i64 = fields.iter().skip(10).take(2).sum();
+    Duration::from_millis(ticks.unsigned_abs() * 10)
 }
 
 fn ask(settings: &Settings, store: &Store, plant: &Plant) -> Result<Json, Failure> {

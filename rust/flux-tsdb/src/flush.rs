@@ -12,8 +12,9 @@ use parking_lot::MutexGuard;
 
 use crate::block::{Block, BlockId, BlockInfo};
 use crate::error::TsdbError;
-use crate::head::{Run, Sealed};
+use crate::head::Sealed;
 use crate::merge::{Merge, Source};
+use crate::run::Run;
 use crate::series::{PARTS, SeriesId, SeriesKey};
 use crate::set::BlockSet;
 use crate::sink::{Cover, Sink};

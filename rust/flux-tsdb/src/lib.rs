@@ -42,6 +42,7 @@
 #![forbid(unsafe_code)]
 
 mod age;
+mod arena;
 mod block;
 mod chunk;
 mod codec;
@@ -55,6 +56,7 @@ mod options;
 mod point;
 mod query;
 mod retain;
+mod run;
 mod series;
 mod set;
 mod sink;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use crate::block::{Block, ChunkFault, ChunkMeta};
 use crate::chunk::Points;
 use crate::error::TsdbError;
-use crate::head::Run;
 use crate::point::RawPoint;
+use crate::run::Run;
 
 /// In which order of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -97,7 +97,7 @@ impl Store {
         let set = inner.set();
         for info in &series {
             let mut part = inner.part(info.id.part());
-            let key = part.slot(info.id.local()).map(|slot| Arc::clone(&slot.key));
+            let key = part.slot(info.id.local()).map(|slot| Arc::clone(slot.key()));
             if !part.delete(info.id.local(), up_to) {
                 part.remove(info.id.local());
                 key.iter().for_each(|key| catalogue.remove(key));
@@ -174,7 +174,7 @@ impl Inner {
             let empty = part.places().filter(|(local, _)| part.is_empty_at(*local));
             let numbered = empty.filter_map(|(local, slot)| {
                 let id = crate::series::SeriesId::new(index, local)?;
-                Some((local, id, Arc::clone(&slot.key)))
+                Some((local, id, Arc::clone(slot.key())))
             });
             let gone: Vec<_> =
                 numbered.filter(|(_, id, _)| !set.blocks.iter().any(|b| b.holds(*id))).collect();

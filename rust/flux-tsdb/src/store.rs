@@ -234,7 +234,7 @@ impl Inner {
     pub(crate) fn key(&self, id: SeriesId) -> Result<Arc<SeriesKey>, TsdbError> {
         let part = self.part(id.part());
         let slot = part.slot(id.local()).ok_or(TsdbError::UnknownSeries(id))?;
-        Ok(Arc::clone(&slot.key))
+        Ok(Arc::clone(slot.key()))
     }
 
     /// All that has points of a series from `from` to before `to`. Heads are looked at first: what
@@ -248,7 +248,7 @@ impl Inner {
         let (owner, runs) = {
             let part = self.part(id.part());
             let slot = part.slot(id.local()).ok_or(TsdbError::UnknownSeries(id))?;
-            ((slot.key.tenant, slot.key.device), part.runs(id.local(), from, to))
+            ((slot.key().tenant, slot.key().device), part.runs(id.local(), from, to))
         };
         let set = self.set();
         let mut sources = set.sources(id, owner, from, to);
@@ -261,7 +261,7 @@ impl Inner {
 
 /// Gives a series a number, in the part that has its device; `None` when there are none left.
 pub(crate) fn place(catalogue: &mut Catalogue, part: &mut Part, slot: Slot) -> Option<SeriesId> {
-    let key = Arc::clone(&slot.key);
+    let key = Arc::clone(slot.key());
     let id = SeriesId::new(part_of(key.device), part.next_place())?;
     part.insert(slot);
     catalogue.insert(&key, id);

@@ -18,6 +18,8 @@ use crate::store::{Applied, PartGuard, Store};
 
 /// Devices the cache remembers before it begins anew: what left the plant is forgotten by it.
 const CACHED_DEVICES_MAX: usize = 65_536;
+/// The share of the budget by which one writer may overstep it before it looks.
+const GROWN_ONE_IN: usize = 256;
 
 /// One point to append.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,16 +48,26 @@ pub struct Appended {
 }
 
 impl Appended {
-    fn count(&mut self, pushed: Pushed) {
+    /// Counts a point; tells how many more bytes the heads take.
+    #[inline]
+    fn count(&mut self, pushed: Pushed) -> usize {
         match pushed {
-            Pushed::Taken => self.taken += 1,
-            Pushed::TakenLate => {
+            Pushed::Taken { late, grown } => {
                 self.taken += 1;
-                self.late += 1;
+                self.late += usize::from(late);
+                return grown;
             }
             Pushed::Deleted => self.deleted += 1,
             Pushed::NoSeries => self.refused += 1,
         }
+        0
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.taken += other.taken;
+        self.late += other.late;
+        self.refused += other.refused;
+        self.deleted += other.deleted;
     }
 }
 
@@ -68,9 +80,16 @@ impl Appended {
 pub struct Writer {
     store: Store,
     applied: Applied,
-    names: HashMap<Owner, Vec<(Arc<str>, SeriesId)>, RandomState>,
+    names: HashMap<Owner, Names, RandomState>,
     pending: Vec<(SeriesId, Datum)>,
+    /// By how much the heads have grown since the budget was looked at.
+    grown: usize,
+    /// What was not counted yet.
+    uncounted: Appended,
 }
+
+/// A device's series as a writer remembers them, in the order in which the device tells them.
+type Names = Vec<(Arc<str>, SeriesId)>;
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -80,7 +99,14 @@ impl std::fmt::Debug for Writer {
 
 impl Writer {
     pub(crate) fn new(store: Store, applied: Applied) -> Self {
-        Self { store, applied, names: HashMap::default(), pending: Vec::new() }
+        Self {
+            store,
+            applied,
+            names: HashMap::default(),
+            pending: Vec::new(),
+            grown: usize::MAX,
+            uncounted: Appended::default(),
+        }
     }
 
     /// The store it writes to.
@@ -91,7 +117,8 @@ impl Writer {
 
     /// This writer has appended everything it will ever append of messages up to `position`. Never
     /// goes back.
-    pub fn applied(&self, position: Position) {
+    pub fn applied(&mut self, position: Position) {
+        self.count();
         let mut applied = self.applied.lock();
         *applied = position.max(*applied);
     }
@@ -124,24 +151,13 @@ impl Writer {
             outcome = Appended::default();
             self.push_all(sample, position, &mut outcome);
         }
-        self.count(&outcome);
+        self.uncounted.add(&outcome);
         Ok(outcome)
     }
 
     /// True when a number was stale; nothing was taken then.
     fn push_all(&mut self, sample: &Telemetry, position: Position, out: &mut Appended) -> bool {
-        let owner = (sample.tenant, sample.device);
-        self.pending.clear();
-        for (index, (name, value)) in sample.values.iter().enumerate() {
-            let value_bytes_max = self.store.inner.options.value_bytes_max;
-            let datum =
-                Datum::from_value(value, value_bytes_max).filter(|_| nameable(sample.ts_ns));
-            let id = datum.is_some().then(|| self.id(owner, index, name)).flatten();
-            match (id, datum) {
-                (Some(id), Some(datum)) => self.pending.push((id, datum)),
-                _ => out.refused += 1,
-            }
-        }
+        out.refused += self.resolve(sample);
         let Some((first, _)) = self.pending.first() else { return false };
         // all series of a device are in one part
         let mut part = self.store.inner.part(first.part());
@@ -149,26 +165,35 @@ impl Writer {
             return true;
         }
         for (id, datum) in self.pending.drain(..) {
-            out.count(part.push(id.local(), sample.ts_ns, position, datum));
+            let pushed = part.push(id.local(), sample.ts_ns, position, datum);
+            self.grown = self.grown.saturating_add(out.count(pushed));
         }
         false
     }
 
-    /// The number of a value's series. Devices tell their values in the same order again and
-    /// again, so where it stood last is looked at first.
-    fn id(&mut self, owner: Owner, index: usize, name: &Arc<str>) -> Option<SeriesId> {
+    /// Puts the sample's values into `pending`, each with its series' number; tells how many are
+    /// refused.
+    fn resolve(&mut self, sample: &Telemetry) -> usize {
+        let owner = (sample.tenant, sample.device);
+        self.pending.clear();
+        if sample.ts_ns == NEVER {
+            return sample.values.len();
+        }
         if self.names.len() >= CACHED_DEVICES_MAX && !self.names.contains_key(&owner) {
             self.names.clear();
         }
-        let known = self.names.entry(owner).or_default();
-        let same = |(other, _): &&(Arc<str>, SeriesId)| Arc::ptr_eq(other, name) || other == name;
-        if let Some((_, id)) = known.get(index).filter(same).or_else(|| known.iter().find(same)) {
-            return Some(*id);
+        let names = self.names.entry(owner).or_default();
+        let value_bytes_max = self.store.inner.options.value_bytes_max;
+        let mut refused = 0;
+        for (index, (name, value)) in sample.values.iter().enumerate() {
+            let datum = Datum::from_value(value, value_bytes_max);
+            let id = datum.is_some().then(|| number(&self.store, names, owner, index, name));
+            match (id.flatten(), datum) {
+                (Some(id), Some(datum)) => self.pending.push((id, datum)),
+                _ => refused += 1,
+            }
         }
-        // a refusal is counted by the caller, and asked about again with the next sample
-        let id = self.store.series_id(owner.0, owner.1, name).ok()?;
-        known.push((Arc::clone(name), id));
-        Some(id)
+        refused
     }
 
     /// The number of a series, which is made if there is none; remembered by the writer.
@@ -181,7 +206,9 @@ impl Writer {
         device: DeviceId,
         name: &Arc<str>,
     ) -> Result<SeriesId, TsdbError> {
-        match self.id((tenant, device), 0, name) {
+        let owner = (tenant, device);
+        let names = self.names.entry(owner).or_default();
+        match number(&self.store, names, owner, 0, name) {
             Some(id) => Ok(id),
             None => self.store.series_id(tenant, device, name),
         }
@@ -196,10 +223,11 @@ impl Writer {
         self.ensure_room()?;
         let inner = &self.store.inner;
         let mut outcome = Appended::default();
+        let mut grown = 0;
         let mut locked: Option<(usize, PartGuard<'_>)> = None;
         for point in points {
             let datum = Datum::from_value(&point.value, inner.options.value_bytes_max);
-            let Some(datum) = datum.filter(|_| nameable(point.ts_ns)) else {
+            let Some(datum) = datum.filter(|_| point.ts_ns != NEVER) else {
                 outcome.refused += 1;
                 continue;
             };
@@ -211,35 +239,54 @@ impl Writer {
             }
             if let Some((_, part)) = &mut locked {
                 let local = point.series.local();
-                outcome.count(part.push(local, point.ts_ns, point.position, datum));
+                let pushed = part.push(local, point.ts_ns, point.position, datum);
+                grown += outcome.count(pushed);
             }
         }
         drop(locked);
-        self.count(&outcome);
+        self.grown = self.grown.saturating_add(grown);
+        self.uncounted.add(&outcome);
         Ok(outcome)
     }
 
-    /// At half of the budget upkeep is asked for; at all of it this thread makes room itself.
-    fn ensure_room(&self) -> Result<(), TsdbError> {
+    /// At half of the budget upkeep is asked for; at all of it this thread makes room itself. Looks
+    /// only once its own points may have changed something.
+    #[inline]
+    fn ensure_room(&mut self) -> Result<(), TsdbError> {
         let inner = &self.store.inner;
         if inner.is_closed() {
             return Err(TsdbError::Closed);
         }
-        let (bytes, most) = (inner.head_bytes(), inner.options.head_bytes_max);
-        if bytes < most / 2 {
+        if self.grown < inner.options.head_bytes_max / GROWN_ONE_IN {
             return Ok(());
         }
-        inner.wake();
-        if bytes < most { Ok(()) } else { inner.make_room() }
+        self.look_for_room()
     }
 
-    fn count(&self, outcome: &Appended) {
+    #[cold]
+    fn look_for_room(&mut self) -> Result<(), TsdbError> {
+        self.count();
+        let inner = &self.store.inner;
+        let (bytes, most) = (inner.head_bytes(), inner.options.head_bytes_max);
+        if bytes >= most / 2 {
+            inner.wake();
+        }
+        if bytes >= most {
+            inner.make_room()?;
+        }
+        self.grown = 0;
+        Ok(())
+    }
+
+    /// Adds what it did to the store's figures.
+    fn count(&mut self) {
+        let Appended { taken, late, refused, deleted } = std::mem::take(&mut self.uncounted);
         let counters = &self.store.inner.counters;
-        Counters::add(&counters.points, outcome.taken as u64);
         for (counter, n) in [
-            (&counters.late_points, outcome.late),
-            (&counters.refused_values, outcome.refused),
-            (&counters.deleted_points, outcome.deleted),
+            (&counters.points, taken),
+            (&counters.late_points, late),
+            (&counters.refused_values, refused),
+            (&counters.deleted_points, deleted),
         ] {
             if n > 0 {
                 Counters::add(counter, n as u64);
@@ -248,7 +295,31 @@ impl Writer {
     }
 }
 
-/// Ranges end before their `to`: the last time there is could never be asked for.
-fn nameable(ts_ns: i64) -> bool {
-    ts_ns < i64::MAX
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.count();
+    }
 }
+
+/// The number of a value's series. Devices tell their values in the same order again and again, so
+/// where it stood last is looked at first.
+#[inline]
+fn number(
+    store: &Store,
+    names: &mut Names,
+    owner: Owner,
+    index: usize,
+    name: &Arc<str>,
+) -> Option<SeriesId> {
+    let same = |(other, _): &&(Arc<str>, SeriesId)| Arc::ptr_eq(other, name) || other == name;
+    if let Some((_, id)) = names.get(index).filter(same).or_else(|| names.iter().find(same)) {
+        return Some(*id);
+    }
+    // a refusal is counted by the caller, and asked about again with the next sample
+    let id = store.series_id(owner.0, owner.1, name).ok()?;
+    names.push((Arc::clone(name), id));
+    Some(id)
+}
+
+/// Ranges end before their `to`: the last time there is could never be asked for, and is refused.
+const NEVER: i64 = i64::MAX;

@@ -156,7 +156,7 @@ fn live(
     let mut writer = store.writer();
     let mut from = store.durable_position();
     // another thread of the pipeline that lags at times: heads must then go early
-    let other = store.writer();
+    let mut other = store.writer();
     for _ in 0..10 + random.below(150) {
         match random.below(12) {
             0..=4 => append_some(log, model, random),

@@ -19,9 +19,9 @@ impl Store {
         let sample = |point: &RawPoint| Sample { ts_ns: point.ts, value: point.value() };
         {
             let part = self.inner.part(series.part());
-            let slot = part.slot(series.local()).ok_or(TsdbError::UnknownSeries(series))?;
-            if let (last, true) = slot.last() {
-                return Ok(last.map(sample));
+            let last = part.last(series.local()).ok_or(TsdbError::UnknownSeries(series))?;
+            if let (last, true) = last {
+                return Ok(last.as_ref().map(sample));
             }
         }
         Ok(self.inner.find_last(series)?.as_ref().map(sample))
@@ -39,8 +39,7 @@ impl Inner {
         let mut part = self.part(series.part());
         if let Some(slot) = part.slot_mut(series.local()) {
             slot.learn_last(found);
-            return Ok(slot.last().0.cloned());
         }
-        Ok(None)
+        Ok(part.last(series.local()).and_then(|(last, _)| last))
     }
 }
