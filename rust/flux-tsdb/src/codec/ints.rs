@@ -1,6 +1,6 @@
 //! Columns of whole numbers: times, integers, scaled decimals, indices, positions.
 //!
-//! Owns five forms, of which the smallest is written:
+//! Owns six forms, of which the smallest is written:
 //!
 //! ```text
 //! 0  constant            first
@@ -8,9 +8,11 @@
 //! 2  plain               least · groups of (value - least)
 //! 3  delta               first · groups of differences
 //! 4  delta of delta      first · difference · groups of differences of differences
+//! 5  climb               first · least difference · groups of (difference - least)
 //! ```
-//! Differences wrap around and are written with their sign in the lowest bit, so every sequence of
-//! 64-bit numbers comes back. How many there are is known from elsewhere.
+//! Differences wrap around, and those of forms 3 and 4 are written with their sign in the lowest
+//! bit, so every sequence of 64-bit numbers comes back. Form 5 saves that bit where all go one way,
+//! as counters and clocks do. How many numbers there are is known from elsewhere.
 
 use super::pack::{GROUP, packed_len, put_groups, take_group};
 use super::{Input, put_signed, unzigzag, zigzag};
@@ -20,6 +22,7 @@ const LINEAR: u8 = 1;
 const PLAIN: u8 = 2;
 const DELTA: u8 = 3;
 const DELTA_OF_DELTA: u8 = 4;
+const CLIMB: u8 = 5;
 
 fn deltas(values: &[i64]) -> impl Iterator<Item = i64> {
     values.iter().zip(values.iter().skip(1)).map(|(a, b)| b.wrapping_sub(*a))
@@ -30,8 +33,12 @@ fn deltas_of_deltas(values: &[i64]) -> impl Iterator<Item = u64> {
     deltas(values).zip(later).map(|(a, b)| zigzag(b.wrapping_sub(a)))
 }
 
+fn over(value: i64, least: i64) -> u64 {
+    value.wrapping_sub(least).cast_unsigned()
+}
+
 fn above(values: &[i64], least: i64) -> impl Iterator<Item = u64> {
-    values.iter().map(move |value| value.wrapping_sub(least).cast_unsigned())
+    values.iter().map(move |value| over(*value, least))
 }
 
 /// Writes a column.
@@ -47,22 +54,34 @@ pub(crate) fn encode(values: &[i64], out: &mut Vec<u8>) {
         return;
     }
     let least = values.iter().min().copied().unwrap_or(first);
-    let plain = packed_len(above(values, least));
-    let delta = packed_len(deltas(values).map(zigzag));
-    let second = packed_len(deltas_of_deltas(values));
-    if second < delta && second < plain {
-        out.push(DELTA_OF_DELTA);
-        put_signed(out, first);
-        put_signed(out, step);
-        put_groups(deltas_of_deltas(values), out);
-    } else if delta < plain {
-        out.push(DELTA);
-        put_signed(out, first);
-        put_groups(deltas(values).map(zigzag), out);
-    } else {
-        out.push(PLAIN);
-        put_signed(out, least);
-        put_groups(above(values, least), out);
+    let least_step = deltas(values).min().unwrap_or(0);
+    let forms = [
+        (packed_len(above(values, least)), PLAIN),
+        (packed_len(deltas(values).map(zigzag)), DELTA),
+        (packed_len(deltas_of_deltas(values)), DELTA_OF_DELTA),
+        (packed_len(deltas(values).map(|delta| over(delta, least_step))), CLIMB),
+    ];
+    let form = forms.iter().min().map_or(PLAIN, |(_, form)| *form);
+    out.push(form);
+    match form {
+        DELTA_OF_DELTA => {
+            put_signed(out, first);
+            put_signed(out, step);
+            put_groups(deltas_of_deltas(values), out);
+        }
+        DELTA => {
+            put_signed(out, first);
+            put_groups(deltas(values).map(zigzag), out);
+        }
+        CLIMB => {
+            put_signed(out, first);
+            put_signed(out, least_step);
+            put_groups(deltas(values).map(|delta| over(delta, least_step)), out);
+        }
+        _ => {
+            put_signed(out, least);
+            put_groups(above(values, least), out);
+        }
     }
 }
 
@@ -95,6 +114,16 @@ pub(crate) fn decode(input: &mut Input<'_>, count: usize) -> Option<Vec<i64>> {
             let mut value = first;
             each_group(input, count - 1, |number| {
                 value = value.wrapping_add(unzigzag(number));
+                values.push(value);
+            })?;
+        }
+        CLIMB => {
+            let least_step = input.signed()?;
+            values.push(first);
+            let mut value = first;
+            each_group(input, count - 1, |number| {
+                let delta = least_step.wrapping_add(number.cast_signed());
+                value = value.wrapping_add(delta);
                 values.push(value);
             })?;
         }
@@ -162,14 +191,22 @@ mod tests {
         };
         let noise: Vec<i64> = (0..500).map(|i| (i * i * i * 7919 + i * i) % 101).collect();
         assert_eq!(form(&noise), PLAIN);
-        let climb = (0..500_i64).scan(1 << 40, |at, i| {
-            *at += (i * i * i * 7919 + i * i) % 17;
-            Some(*at)
-        });
-        let walk: Vec<i64> = climb.collect();
-        assert_eq!(form(&walk), DELTA);
-        let jitter: Vec<i64> = (0..500).map(|i| i * 1000 + (i * 7919) % 3).collect();
-        assert_eq!(form(&jitter), DELTA_OF_DELTA);
+        let pseudo = |i: i64, below: u64| {
+            let mixed = (i.cast_unsigned() + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            ((mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40).cast_signed()
+                % below.cast_signed()
+        };
+        let walk = |below: u64, least: i64| -> Vec<i64> {
+            let steps = (0..500).scan(1 << 40, |at, i| {
+                *at += pseudo(i, below) + least;
+                Some(*at)
+            });
+            steps.collect()
+        };
+        assert_eq!(form(&walk(17, 0)), CLIMB);
+        assert_eq!(form(&walk(16, -8)), DELTA);
+        let ramp: Vec<i64> = (0..500).map(|i| i * i * 50 + pseudo(i, 17)).collect();
+        assert_eq!(form(&ramp), DELTA_OF_DELTA);
     }
 
     #[test]
