@@ -50,7 +50,7 @@ mod tests {
         assert_eq!(described.commands.len(), 14);
         for command in &described.commands {
             let (name, params) = (command.name.as_str(), &Json::Null);
-            let mut bytes = Vec::new();
+            let mut bytes = flux_plugin_abi::Buffer::new();
             let error = Call::new().with_context(|ctx| {
                 encode::<Rtu>(ctx, &Command { name, params }, &mut Output::new(&mut bytes)).err()
             });
