@@ -65,7 +65,7 @@ impl<'a> ValueRef<'a> {
     }
 
     /// Writes type and payload behind a name and what stands before that, all at once.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write_behind<const N: usize>(
         &self,
         head: [u8; N],
