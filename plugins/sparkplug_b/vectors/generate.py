@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ NS = MS * 1_000_000
 NODE = "spBv1.0/Sparkplug B Devices/{}/Raspberry Pi"
 DEVICE = NODE + "/Pibrella"
 NODE_KEY, DEVICE_KEY = "Raspberry_Pi", "Pibrella"
+LOST = "a lost message is noticed, the edge node is asked for its births, and the data still count"
 GOOD, STALE = {"online": True, "quality": 192}, {"online": False, "quality": 500}
 
 
@@ -44,7 +46,7 @@ def vector(
     name: str,
     topic: str,
     payload: bytes,
-    messages: list[dict[str, Any]] = [],
+    messages: Sequence[dict[str, Any]] = (),
     *,
     source: str = ENCODER,
     state_of: str | None = None,
@@ -60,7 +62,7 @@ def vector(
     if state_of is not None:
         context["state_of"] = state_of
     if messages:
-        expect["messages"] = messages
+        expect["messages"] = list(messages)
     return {
         "name": name,
         "source": source,
@@ -124,7 +126,10 @@ ARRAYS = {
     "uint32": (DataType.UINT32_ARRAY, (52, 3293969225)),
     "float": (DataType.FLOAT_ARRAY, (1.5, -89.25)),
     "double": (DataType.DOUBLE_ARRAY, (12.354213, 1022.9123213)),
-    "boolean": (DataType.BOOLEAN_ARRAY, (False, False, True, True, False, True, False, False, True)),
+    "boolean": (
+        DataType.BOOLEAN_ARRAY,
+        (False, False, True, True, False, True, False, False, True),
+    ),
     "string": (DataType.STRING_ARRAY, ("ABC", "hello")),
 }
 
@@ -135,7 +140,10 @@ def session() -> list[dict[str, Any]]:
     data = spb.NData(
         timestamp=later,
         seq=2,
-        metrics=(metric(None, DataType.UINT32, 7, 2, later), metric(None, DataType.FLOAT, 11.75, 1, later)),
+        metrics=(
+            metric(None, DataType.UINT32, 7, 2, later),
+            metric(None, DataType.FLOAT, 11.75, 1, later),
+        ),
     ).encode()
     device_data = spb.DData(
         timestamp=later,
@@ -221,17 +229,22 @@ def session() -> list[dict[str, Any]]:
             DEVICE.format("DDATA"),
             past,
             [
-                message(DEVICE_KEY, (MS - 60_000) * 1_000_000, **{"Inputs/B": 5}) | {"tags": {"historical": "true"}},
-                message(DEVICE_KEY, (MS - 30_000) * 1_000_000, **{"Inputs/B": 6}) | {"tags": {"historical": "true"}},
-                message(DEVICE_KEY, later * 1_000_000, **{"Inputs/A": False}) | {"tags": {"transient": "true"}},
+                message(DEVICE_KEY, (MS - 60_000) * 1_000_000, **{"Inputs/B": 5})
+                | {"tags": {"historical": "true"}},
+                message(DEVICE_KEY, (MS - 30_000) * 1_000_000, **{"Inputs/B": 6})
+                | {"tags": {"historical": "true"}},
+                message(DEVICE_KEY, later * 1_000_000, **{"Inputs/A": False})
+                | {"tags": {"transient": "true"}},
             ],
             state_of="data of a device have times of their own, and a null is no value",
             state="*",
         ),
         vector(
-            "a lost message is noticed, the edge node is asked for its births, and the data still count",
+            LOST,
             DEVICE.format("DDATA"),
-            spb.DData(timestamp=later, seq=6, metrics=(metric(None, DataType.INT16, 9, 11, later),)).encode(),
+            spb.DData(
+                timestamp=later, seq=6, metrics=(metric(None, DataType.INT16, 9, 11, later),)
+            ).encode(),
             [message(DEVICE_KEY, later * 1_000_000, **{"Inputs/B": 9})],
             state_of="what is historical or transient says so",
             received_ms=later,
@@ -242,9 +255,11 @@ def session() -> list[dict[str, Any]]:
         vector(
             "it is not asked again at once",
             DEVICE.format("DDATA"),
-            spb.DData(timestamp=later, seq=8, metrics=(metric(None, DataType.INT16, 9, 11, later),)).encode(),
+            spb.DData(
+                timestamp=later, seq=8, metrics=(metric(None, DataType.INT16, 9, 11, later),)
+            ).encode(),
             [message(DEVICE_KEY, later * 1_000_000, **{"Inputs/B": 9})],
-            state_of="a lost message is noticed, the edge node is asked for its births, and the data still count",
+            state_of=LOST,
             received_ms=later + 29_999,
             state="*",
             error="sparkplug.sequence",
@@ -255,7 +270,10 @@ def session() -> list[dict[str, Any]]:
             spb.DData(
                 timestamp=later,
                 seq=4,
-                metrics=(metric(None, DataType.INT16, 9, 99, later), metric(None, DataType.INT16, 8, 11, later)),
+                metrics=(
+                    metric(None, DataType.INT16, 9, 99, later),
+                    metric(None, DataType.INT16, 8, 11, later),
+                ),
             ).encode(),
             [message(DEVICE_KEY, later * 1_000_000, **{"Inputs/B": 8})],
             state_of="data of a device have times of their own, and a null is no value",
@@ -275,7 +293,9 @@ def session() -> list[dict[str, Any]]:
         vector(
             "data of a device that has died are data before a birth",
             DEVICE.format("DDATA"),
-            spb.DData(timestamp=later, seq=5, metrics=(metric(None, DataType.INT16, 9, 11, later),)).encode(),
+            spb.DData(
+                timestamp=later, seq=5, metrics=(metric(None, DataType.INT16, 9, 11, later),)
+            ).encode(),
             state_of="the death of a device makes its values stale",
             received_ms=later,
             state="*",
@@ -299,7 +319,9 @@ def session() -> list[dict[str, Any]]:
         vector(
             "births again in the same session take nothing away",
             NODE.format("NBIRTH"),
-            spb.NBirth(timestamp=later, seq=0, metrics=(metric("bdSeq", DataType.INT64, 3, ts=later),)).encode(),
+            spb.NBirth(
+                timestamp=later, seq=0, metrics=(metric("bdSeq", DataType.INT64, 3, ts=later),)
+            ).encode(),
             [message(NODE_KEY, later * 1_000_000, **GOOD, bdSeq=3)],
             state_of="data of a device have times of their own, and a null is no value",
             state="*",
@@ -307,7 +329,9 @@ def session() -> list[dict[str, Any]]:
         vector(
             "an edge node in a new session has lost its devices until they are born again",
             NODE.format("NBIRTH"),
-            spb.NBirth(timestamp=later, seq=0, metrics=(metric("bdSeq", DataType.INT64, 4, ts=later),)).encode(),
+            spb.NBirth(
+                timestamp=later, seq=0, metrics=(metric("bdSeq", DataType.INT64, 4, ts=later),)
+            ).encode(),
             [
                 message(DEVICE_KEY, later * 1_000_000, **STALE),
                 message(NODE_KEY, later * 1_000_000, **GOOD, bdSeq=4),
@@ -321,7 +345,10 @@ def session() -> list[dict[str, Any]]:
             spb.DData(
                 timestamp=later,
                 seq=7,
-                metrics=(metric("Inputs/B", DataType.INT16, -9, ts=later), metric(None, DataType.INT16, 9, 11, later)),
+                metrics=(
+                    metric("Inputs/B", DataType.INT16, -9, ts=later),
+                    metric(None, DataType.INT16, 9, 11, later),
+                ),
             ).encode(include_dtypes=True),
             [message(DEVICE_KEY, later * 1_000_000, **{"Inputs/B": -9})],
             received_ms=later,
@@ -332,15 +359,25 @@ def session() -> list[dict[str, Any]]:
         vector(
             "an edge node is not asked where that is switched off",
             DEVICE.format("DDATA"),
-            spb.DData(timestamp=later, seq=7, metrics=(metric(None, DataType.INT16, 9, 11, later),)).encode(),
+            spb.DData(
+                timestamp=later, seq=7, metrics=(metric(None, DataType.INT16, 9, 11, later),)
+            ).encode(),
             settings={"rebirth": False},
             error="sparkplug.birth",
         ),
         vector(
             "keys are made as the settings say, and data leave no trace where sequence is off",
             DEVICE.format("DDATA"),
-            spb.DData(timestamp=later, seq=200, metrics=(metric(None, DataType.INT16, 9, 11, later),)).encode(),
-            [message("Sparkplug_B_Devices-Raspberry_Pi-Pibrella", later * 1_000_000, **{"Inputs/B": 9})],
+            spb.DData(
+                timestamp=later, seq=200, metrics=(metric(None, DataType.INT16, 9, 11, later),)
+            ).encode(),
+            [
+                message(
+                    "Sparkplug_B_Devices-Raspberry_Pi-Pibrella",
+                    later * 1_000_000,
+                    **{"Inputs/B": 9},
+                )
+            ],
             state_of="the birth of a device follows that of its edge node",
             settings={"device": "{group}-{edge}-{device}", "sequence": False},
         ),
@@ -364,7 +401,11 @@ def types() -> list[dict[str, Any]]:
         "boolean": (DataType.BOOLEAN, True, True),
         "string": (DataType.STRING, "text", "text"),
         "text": (DataType.TEXT, "größer", "größer"),
-        "uuid": (DataType.UUID, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"),
+        "uuid": (
+            DataType.UUID,
+            "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+            "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+        ),
         "bytes": (DataType.BYTES, b"\x00\xff", {"$bytes": "00ff"}),
         "file": (DataType.FILE, b"%PDF", {"$bytes": "25504446"}),
     }
@@ -375,7 +416,14 @@ def types() -> list[dict[str, Any]]:
             "every scalar datatype is read",
             DEVICE.format("DBIRTH"),
             spb.DBirth(timestamp=MS, seq=1, metrics=tuple(metrics)).encode(),
-            [message(DEVICE_KEY, NS, **GOOD, **{name: expected for name, (_, _, expected) in scalars.items()})],
+            [
+                message(
+                    DEVICE_KEY,
+                    NS,
+                    **GOOD,
+                    **{name: expected for name, (_, _, expected) in scalars.items()},
+                )
+            ],
             settings={"rebirth": False},
             state="*",
             error="sparkplug.birth",
@@ -384,7 +432,14 @@ def types() -> list[dict[str, Any]]:
             "every array is JSON",
             NODE.format("NBIRTH"),
             spb.NBirth(timestamp=MS, seq=0, metrics=tuple(arrays)).encode(),
-            [message(NODE_KEY, NS, **GOOD, **{name: list(value) for name, (_, value) in ARRAYS.items()})],
+            [
+                message(
+                    NODE_KEY,
+                    NS,
+                    **GOOD,
+                    **{name: list(value) for name, (_, value) in ARRAYS.items()},
+                )
+            ],
             state="*",
         ),
     ]
@@ -485,7 +540,7 @@ def structured() -> list[dict[str, Any]]:
             "and that is said once",
             NODE.format("NDATA"),
             plain.SerializeToString(),
-            [message(NODE_KEY, NS, **{"Temperature": 22.5})],
+            [message(NODE_KEY, NS, Temperature=22.5)],
             source=PROTOC,
             state_of="a quality that was bad is good again where nothing is said",
             state="*",
@@ -499,7 +554,11 @@ def structured() -> list[dict[str, Any]]:
                     NODE_KEY,
                     NS,
                     connected=True,
-                    **{name: value for name, value in expected.items() if not name.startswith("Temperature.")},
+                    **{
+                        name: value
+                        for name, value in expected.items()
+                        if not name.startswith("Temperature.")
+                    },
                     **{"Temperature.engHigh": 100.0},
                 )
             ],
@@ -590,9 +649,21 @@ def commands() -> list[dict[str, Any]]:
         no_birth,
         ask,
         of_device,
-        command("a metric of no birth needs a datatype", {"metric": "Setpoint", "value": 1}, error="command.params"),
-        command("a value has to be of the datatype", {"metric": "Inputs/B", "value": 32768}, error="command.params"),
-        command("a slip of the pen is refused", {"metrik": "Inputs/B", "value": 1}, error="command.params"),
+        command(
+            "a metric of no birth needs a datatype",
+            {"metric": "Setpoint", "value": 1},
+            error="command.params",
+        ),
+        command(
+            "a value has to be of the datatype",
+            {"metric": "Inputs/B", "value": 32768},
+            error="command.params",
+        ),
+        command(
+            "a slip of the pen is refused",
+            {"metrik": "Inputs/B", "value": 1},
+            error="command.params",
+        ),
     ]
 
 

@@ -47,7 +47,9 @@ def payload(seq: int | None) -> Payload:
     return made
 
 
-def vector(name: str, verb: str, made: Payload, context: dict[str, Any], expect: dict[str, Any]) -> dict[str, Any]:
+def vector(
+    name: str, verb: str, made: Payload, context: dict[str, Any], expect: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "name": name,
         "source": ENCODER,
@@ -67,7 +69,11 @@ def main() -> None:
     addNullMetric(data, None, 11, MetricDataType.Double).timestamp = MS + 7
     addHistoricalMetric(data, None, 2, MetricDataType.Int8, 8).timestamp = MS - 1_000
     named = "Tahu's birth has all scalars"
-    message = {"device": "node", "ts": NS, "values": GOOD | {n: e for n, (_, _, e) in VALUES.items()}}
+    message = {
+        "device": "node",
+        "ts": NS,
+        "values": GOOD | {n: e for n, (_, _, e) in VALUES.items()},
+    }
     vectors = [
         vector(named, "NBIRTH", birth, {}, {"messages": [message], "state": "*"}),
         vector(
@@ -77,7 +83,12 @@ def main() -> None:
             {"state_of": named},
             {
                 "messages": [
-                    {"device": "node", "ts": NS - 10**9, "tags": {"historical": "true"}, "values": {"int8": 8}},
+                    {
+                        "device": "node",
+                        "ts": NS - 10**9,
+                        "tags": {"historical": "true"},
+                        "values": {"int8": 8},
+                    },
                     {"device": "node", "ts": NS + 7_000_000, "values": {"int32": -33}},
                 ],
                 "state": "*",
