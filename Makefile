@@ -112,7 +112,7 @@ coverage: $(VENV)/.dev-stamp ## print the coverage of the last `make test`
 
 bench: $(VENV)/.dev-stamp ## measure; see benches/README.md
 	cargo bench --workspace
-	@scripts/develop.sh bench
+	@scripts/develop.sh release
 	if [ -d benches/python ]; then $(BIN)/python -m pytest benches/python --benchmark-only $(ARGS); fi
 
 # --- making -----------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Final
@@ -47,15 +46,16 @@ def main(argv: list[str] | None = None) -> int:
             where = f" ({problem.where})" if problem.where else ""
             print(f"error: {problem.message}{where}", file=sys.stderr)
         return error.exit_code
-    _remove_others(_PACKAGE / "ready", {plugin.project.id for plugin in built})
+    kept = {path for plugin in built for path in (plugin.module, plugin.vectors, plugin.manifest)}
+    _remove_others(_PACKAGE / "ready", kept)
     return 0
 
 
-def _remove_others(ready: Path, ids: set[str]) -> None:
+def _remove_others(ready: Path, kept: set[Path]) -> None:
     """What was built of a plugin that is gone must not be shipped."""
     for file in ready.iterdir():
-        if file.name.split(".")[0] not in ids:
-            shutil.rmtree(file) if file.is_dir() else file.unlink()
+        if file not in kept:
+            file.unlink()
 
 
 if __name__ == "__main__":

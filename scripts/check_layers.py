@@ -3,9 +3,10 @@
 Owns the rules of the house for dependencies between crates. Reads ``cargo metadata`` and nothing
 else; must never need a build.
 
-The rules: ``flux-types -> {flux-bus, flux-log} -> organs -> flux-pipeline -> flux-engine ->
-flux-py``, downwards only; organs never depend on one another; only flux-py knows PyO3. Tests'
-dependencies count as well: an organ tested with another is not an organ of its own.
+The rules: ``{flux-types, flux-plugin-abi} -> {flux-bus, flux-log} -> organs -> flux-pipeline ->
+flux-engine -> flux-py``, downwards only; organs never depend on one another; only flux-py knows
+PyO3, only flux-wasm the plugins' ABI (a crate of the workspace in ``plugins/``) and wasmtime.
+Tests' dependencies count as well: an organ tested with another is not an organ of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Final
 __all__ = ["LAYERS", "main", "violations"]
 
 LAYERS: Final[tuple[frozenset[str], ...]] = (
-    frozenset({"flux-types"}),
+    frozenset({"flux-types", "flux-plugin-abi"}),
     frozenset({"flux-bus", "flux-log"}),
     frozenset(
         {
@@ -44,6 +45,8 @@ OUTSIDE: Final = frozenset({"flux-benches"})
 """Members of the workspace that measure the others and may know them all."""
 
 ONLY_HOME: Final[Mapping[str, str]] = {
+    "flux-plugin-abi": "flux-wasm",
+    "wasmtime": "flux-wasm",
     "pyo3": "flux-py",
     "pyo3-ffi": "flux-py",
     "pyo3-build-config": "flux-py",

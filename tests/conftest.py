@@ -64,7 +64,11 @@ class RunCli(Protocol):
     """Run ``fluxhybrid`` with arguments as a process of its own."""
 
     def __call__(
-        self, *arguments: str, env: Mapping[str, str] = ..., stdin: str = ...
+        self,
+        *arguments: str,
+        env: Mapping[str, str] = ...,
+        stdin: str = ...,
+        timeout_s: float = ...,
     ) -> subprocess.CompletedProcess[str]: ...
 
 
@@ -73,7 +77,10 @@ def run_cli(tmp_path: Path) -> RunCli:
     """Runs ``python -m fluxhybrid`` in an empty directory and gives code, output and errors."""
 
     def run(
-        *arguments: str, env: Mapping[str, str] | None = None, stdin: str = ""
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+        timeout_s: float = 60,
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "fluxhybrid", *arguments],
@@ -83,7 +90,7 @@ def run_cli(tmp_path: Path) -> RunCli:
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=timeout_s,
         )
 
     return run

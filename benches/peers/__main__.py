@@ -56,9 +56,7 @@ def _chosen(arguments: argparse.Namespace) -> list[Scenario]:
     ]
     if not matches:
         sys.exit(f"no scenario is called {' or '.join(arguments.scenarios)}; see --list")
-    return [
-        scenario for scenario in matches if not (arguments.without_python and scenario.needs_python)
-    ]
+    return matches
 
 
 def _machine() -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import tempfile
@@ -45,18 +44,8 @@ MQTT_SETTINGS: Final[dict[str, int]] = {
     "session_receive_max": 1_024,
 }
 
-# strace stops the one system call and lets all others pass at full speed (seccomp).
 SLOW_DISK_US: Final = 20_000
-
-SPIN: Final = """\
-import sys, threading
-def spin():
-    while True:
-        pass
-threading.Thread(target=spin, daemon=True).start()
-from fluxhybrid.cli import main
-main(sys.argv[1:])
-"""
+SLOW_DISK_SOURCE: Final = Path(__file__).with_name("slow_disk.c")
 
 
 @dataclass(frozen=True)
@@ -68,6 +57,7 @@ class Server:
     pid: int
     seconds_to_listen: float
     credentials: Path | None
+    stdin: IO[bytes] | None = None
 
 
 def free_port() -> int:
@@ -90,18 +80,14 @@ def _await_port(port: int, process: subprocess.Popen[Any], log: Path) -> float:
     raise RuntimeError(f"{process.args!r} does not listen on {port}:\n{tail}")
 
 
-def _end(process: subprocess.Popen[Any], pid: int) -> None:
-    """End by pid; a server that takes too long is killed."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            process.kill()
-            process.wait(STOP_SECONDS)
+def _end(process: subprocess.Popen[Any]) -> None:
+    """End a process; one that takes too long is killed."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(STOP_SECONDS)
 
 
 @contextlib.contextmanager
@@ -131,22 +117,24 @@ def mosquitto() -> Iterator[Server]:
                 seconds = _await_port(port, process, log)
                 yield Server("mosquitto", port, process.pid, seconds, None)
             finally:
-                _end(process, process.pid)
+                _end(process)
 
 
-def _slowed(command: list[str]) -> list[str]:
-    strace = need("strace", "strace")
-    inject = f"inject=fdatasync:delay_exit={SLOW_DISK_US}"
-    return [strace, "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync",
-            "-e", inject, *command]  # fmt: skip
-
-
-def _child_of(pid: int) -> int:
-    """The process that strace runs."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    if not children:
-        raise RuntimeError(f"process {pid} has no child")
-    return int(children[0])
+def _slow_disk(directory: Path) -> dict[str, str]:
+    """What has to be in the environment of a process for its disk to be slow."""
+    library = directory / "slow_disk.so"
+    command = [
+        need("cc", "gcc"),
+        "-O2",
+        "-shared",
+        "-fPIC",
+        "-o",
+        library,
+        SLOW_DISK_SOURCE,
+        "-ldl",
+    ]
+    subprocess.run(command, check=True)
+    return {"LD_PRELOAD": str(library), "FLUX_SYNC_DELAY_US": str(SLOW_DISK_US)}
 
 
 @contextlib.contextmanager
@@ -165,14 +153,16 @@ def engine(
         log = directory / "log.txt"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                _slowed(command) if slow_disk else command,
-                stdin=subprocess.PIPE, stdout=output, stderr=output,
-            )  # fmt: skip
+                command,
+                env=os.environ | (_slow_disk(directory) if slow_disk else {}),
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+            )
             try:
                 seconds = _await_port(port, process, log)
-                pid = _child_of(process.pid) if slow_disk else process.pid
                 name = "fluxhybrid, slow disk" if slow_disk else "fluxhybrid"
-                yield Server(name, port, pid, seconds, credentials)
+                yield Server(name, port, process.pid, seconds, credentials)
             finally:
                 _close_input(process)
 
@@ -184,7 +174,7 @@ def _close_input(process: subprocess.Popen[Any]) -> None:
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        _end(process, process.pid)
+        _end(process)
 
 
 def fluxhybrid_environment(directory: Path, port: int) -> dict[str, str]:
@@ -215,57 +205,39 @@ def headless(
     *,
     rule_qos: int | None,
     slow_disk: bool = False,
-    spinner_inside: bool = False,
-    spinner_outside: bool = False,
+    program: str | None = None,
 ) -> Iterator[Server]:
-    """`fluxhybrid serve --headless`, perhaps with a Python thread that spins beside it."""
+    """`fluxhybrid serve --headless`, as a program of one's own that ends in it where given."""
     with _directory() as directory:
         configuration, credentials = write_plant(directory, devices, rule_qos=rule_qos)
         _put_configuration(tools, configuration, directory / "data")
         port = free_port()
-        start = ["-c", SPIN] if spinner_inside else ["-m", "fluxhybrid"]
+        start = ["-m", "fluxhybrid"] if program is None else ["-c", program]
         command = [python(), *start, "serve", "--headless"]
         environment = fluxhybrid_environment(directory, port)
-        with contextlib.ExitStack() as stack:
-            server = stack.enter_context(
-                serving(command, environment, directory, port, slow_disk=slow_disk)
-            )
-            if spinner_outside:
-                stack.enter_context(_spinner())
+        if slow_disk:
+            environment |= _slow_disk(directory)
+        with serving(command, environment, directory, port) as server:
             yield replace(server, credentials=credentials)
 
 
 @contextlib.contextmanager
 def serving(
-    command: list[str],
-    environment: dict[str, str],
-    directory: Path,
-    port: int,
-    *,
-    slow_disk: bool = False,
+    command: list[str], environment: dict[str, str], directory: Path, port: int
 ) -> Iterator[Server]:
     """Run a command until the block ends; it has to listen on the port."""
     log = directory / "log.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            _slowed(command) if slow_disk else command,
-            env=environment, cwd=directory, stdout=output, stderr=output,
-        )  # fmt: skip
-        pid = process.pid
+            command,
+            env=environment,
+            cwd=directory,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+        )
         try:
             seconds = _await_port(port, process, log)
-            pid = _child_of(process.pid) if slow_disk else process.pid
-            yield Server("fluxhybrid", port, pid, seconds, None)
+            yield Server("fluxhybrid", port, process.pid, seconds, None, process.stdin)
         finally:
-            _end(process, pid)
-
-
-@contextlib.contextmanager
-def _spinner() -> Iterator[None]:
-    """The same loop in an interpreter of its own."""
-    process = subprocess.Popen([python(), "-c", "while True: pass"])
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait(STOP_SECONDS)
+            _end(process)

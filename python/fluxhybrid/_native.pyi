@@ -2,6 +2,7 @@
 """The extension module: see ``rust/flux-py``. Use it through ``fluxhybrid.engine``."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from os import PathLike
 from typing import Any, Final, Literal, Self, TypeAlias, final
 
 from typing_extensions import disjoint_base
@@ -18,6 +19,7 @@ __all__ = [
     "Message",
     "MessageBatch",
     "MessageIterator",
+    "PluginManager",
     "ScriptEngine",
     "Subscription",
     "__version__",
@@ -73,6 +75,18 @@ class Engine:
         self, tenant: int, device: str, command: str, params: Any, max_age_ms: int
     ) -> str: ...
     def publish(self, tenant: int, topic: str, payload: _Payload, qos: int) -> None: ...
+    def plugins(self) -> list[_Record]: ...
+    def plugin(self, plugin_id: str) -> _Record: ...
+    def install_plugin(
+        self,
+        plugin_id: str,
+        wasm: bytes,
+        vectors: bytes | None = None,
+        manifest: bytes | None = None,
+    ) -> _Record: ...
+    def roll_back_plugin(self, plugin_id: str) -> _Record: ...
+    def remove_plugin(self, plugin_id: str) -> None: ...
+    def reload_plugins(self) -> list[_Record]: ...
     def events(self, tenant: int, kinds: list[str] | None = None) -> EventStream: ...
     def outbox_fileno(self) -> int: ...
     def outbox_clear(self) -> None: ...
@@ -161,6 +175,35 @@ class MessageBatch:
 class MessageIterator(Iterator[Message]):
     def __iter__(self) -> Self: ...
     def __next__(self) -> Message: ...
+
+@disjoint_base
+class PluginManager:
+    def __new__(
+        cls,
+        pool_size: int = 4,
+        *,
+        dir: PathLike[str] | str | None = None,
+        store: PathLike[str] | str | None = None,
+        limits: Mapping[str, Any] | None = None,
+    ) -> Self: ...
+    def install(
+        self,
+        plugin_id: str,
+        wasm: bytes,
+        vectors: bytes | None = None,
+        manifest: bytes | None = None,
+    ) -> _Record: ...
+    def rollback(self, plugin_id: str) -> _Record: ...
+    def reload(self) -> list[_Record]: ...
+    def list(self) -> Any: ...
+    def status(self, plugin_id: str) -> _Record: ...
+    def call_plugin(
+        self,
+        plugin_id: str,
+        function: str,
+        input: bytes,
+        context: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any] | bytes: ...
 
 @disjoint_base
 class ScriptEngine:

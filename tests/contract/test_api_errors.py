@@ -134,6 +134,14 @@ async def test_pointer_leads_past_the_names_of_variants(site: Running) -> None:
     ]
 
 
+async def test_entry_of_a_list_is_called_by_its_list(site: Running) -> None:
+    body = {"username": "a", "publish": ["plant/#", "a/#/b"]}
+    answer = await site.http.post("/api/v1/principals", json=body)
+    found = problem(answer, 422, "request.topic_filter")
+    assert found["pointer"] == "/publish/1"
+    assert found["detail"] == "publish[1] has a # that is not its last level"
+
+
 async def test_missing_body_and_wrong_parameters(site: Running) -> None:
     found = problem(await site.http.post("/api/v1/products"), 422, "request.missing")
     assert found["pointer"] == ""

@@ -28,6 +28,7 @@ def test_crates_that_keep_the_rules_pass() -> None:
         flux_log=["flux-types"],
         flux_mqtt=["flux-types", "flux-log"],
         flux_pipeline=["flux-mqtt", "flux-types"],
+        flux_wasm=["flux-plugin-abi", "flux-types", "wasmtime"],
         flux_py=["flux-engine", "pyo3"],
         flux_benches=["flux-mqtt", "flux-py"],
     )
@@ -44,6 +45,10 @@ def test_crates_that_keep_the_rules_pass() -> None:
         (workspace(flux_types=["flux-log"]), "flux-types knows flux-log, which stands above"),
         (workspace(flux_log=["flux-bus"]), "flux-log knows flux-bus, which stands beside"),
         (workspace(flux_engine=["pyo3"]), "flux-engine knows pyo3, which only flux-py may know"),
+        (
+            workspace(flux_pipeline=["flux-plugin-abi"]),
+            "flux-pipeline knows flux-plugin-abi, which only flux-wasm may know",
+        ),
         (workspace(flux_net=["flux-benches"]), "flux-net knows flux-benches, which nobody"),
         (workspace(flux_new=[]), "flux-new has no layer"),
     ],

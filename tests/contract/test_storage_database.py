@@ -14,12 +14,22 @@ from uuid import RFC_4122, UUID
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import create_engine
 
 from fluxhybrid.configuration.ids import new_id
 from fluxhybrid.errors import Conflict, FluxError, Unavailable
-from fluxhybrid.storage import Database, Device, Principal, Product, Rule, RuleVersion, Tenant
+from fluxhybrid.storage import (
+    Database,
+    Device,
+    Principal,
+    Product,
+    Rule,
+    RuleVersion,
+    Tenant,
+    schema,
+)
 from fluxhybrid.storage import database as database_module
-from fluxhybrid.storage.schema import MIGRATIONS_DIR
+from fluxhybrid.storage.schema import migrations, version_of
 from fluxhybrid.storage.tables import METADATA, TABLES_VERSION
 
 
@@ -355,44 +365,58 @@ def test_ids_are_in_the_order_they_were_made_even_when_the_clock_goes_back(
 # ---- migrations
 
 
+PREPARE = """
+import asyncio, sys
+from fluxhybrid.storage import Database
+async def main():
+    database = Database(sys.argv[1])
+    await database.prepare()
+    await database.close()
+asyncio.run(main())
+assert "alembic" not in sys.modules, "loaded for nothing"
+"""
+
+
+def prepare_elsewhere(path: Path, project_root: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(project_root / "python")}
+    subprocess.run([sys.executable, "-c", PREPARE, url_of(path)], check=True, env=env)
+
+
 async def test_current_tables_are_left_alone_without_loading_the_migration_library(
     database: Database, path: Path, project_root: Path
 ) -> None:
     await database.close()
-    script = (
-        "import asyncio, sys\n"
-        "from fluxhybrid.storage import Database\n"
-        "async def main():\n"
-        "    database = Database(sys.argv[1])\n"
-        "    await database.prepare()\n"
-        "    await database.close()\n"
-        "asyncio.run(main())\n"
-        "assert 'alembic' not in sys.modules, 'loaded for nothing'\n"
-    )
-    env = {**os.environ, "PYTHONPATH": str(project_root / "python")}
-    subprocess.run([sys.executable, "-c", script, url_of(path)], check=True, env=env)  # noqa: ASYNC221
+    prepare_elsewhere(path, project_root)
     with sqlite3.connect(path) as connection:
         names = connection.execute("SELECT name FROM tenants ORDER BY id").fetchall()
     assert names == [("default",), ("other",)]
 
 
-async def test_migrations_make_the_tables_that_the_code_uses(database: Database) -> None:
+def test_new_tables_are_made_without_loading_the_migration_library(
+    path: Path, project_root: Path
+) -> None:
+    prepare_elsewhere(path, project_root)
+    with sqlite3.connect(path) as connection:
+        versions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        assert versions == [(TABLES_VERSION,)]
+        assert connection.execute("SELECT count(*) FROM rules").fetchone() == (0,)
+
+
+def test_migrations_make_the_same_tables_as_a_new_database_has(path: Path) -> None:
+    from alembic import command
     from alembic.autogenerate import compare_metadata
-    from alembic.config import Config
     from alembic.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS_DIR))
-    config.set_main_option("path_separator", "os")
-    assert ScriptDirectory.from_config(config).get_current_head() == TABLES_VERSION
-    async with database.read() as transaction:
-        differences = await transaction.products._connection.run_sync(
-            lambda connection: compare_metadata(
-                MigrationContext.configure(connection, opts={"compare_type": True}), METADATA
-            )
-        )
-    assert differences == []
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config = migrations(connection)
+        assert ScriptDirectory.from_config(config).get_current_head() == TABLES_VERSION
+        command.upgrade(config, "head")
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, METADATA) == []
+        assert version_of(connection) == TABLES_VERSION
+    engine.dispose()
 
 
 async def test_tables_of_a_newer_program_are_refused(database: Database, path: Path) -> None:
@@ -403,18 +427,16 @@ async def test_tables_of_a_newer_program_are_refused(database: Database, path: P
     assert caught.value.code == "storage.schema_newer"
 
 
-async def test_interrupted_migration_leaves_the_database_empty(
+async def test_interrupted_start_leaves_the_database_empty(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from alembic import op
-
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("on purpose")
 
     database = Database(url_of(path))
     with monkeypatch.context() as patch:
-        # The last thing the migration does with devices: several tables are there by then.
-        patch.setattr(op, "create_index", fail)
+        # The last thing of all: every table is there by then.
+        patch.setattr(schema, "insert", fail)
         with pytest.raises(RuntimeError, match="on purpose"):
             await database.prepare()
     with sqlite3.connect(path) as connection:

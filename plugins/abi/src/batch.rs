@@ -8,8 +8,10 @@ use crate::cursor::{Cursor, Fault, Malformed, TooLong, put_len32};
 /// ends with the first error.
 #[derive(Debug, Clone)]
 pub struct Batch<'a> {
-    cursor: Cursor<'a>,
+    rest: &'a [u8],
     left: usize,
+    /// Of the whole, the count included.
+    bytes_len: usize,
 }
 
 impl<'a> Batch<'a> {
@@ -23,7 +25,7 @@ impl<'a> Batch<'a> {
         if left > cursor.remaining() / 4 {
             return Err(cursor.malformed(Fault::Truncated));
         }
-        Ok(Self { cursor, left })
+        Ok(Self { rest: cursor.rest(), left, bytes_len: bytes.len() })
     }
 
     /// Inputs not yet read.
@@ -45,12 +47,21 @@ impl<'a> Iterator for Batch<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        let item = self.cursor.bytes32();
-        if item.is_err() {
+        let Some((item, rest)) = split_item(self.rest) else {
             self.left = 0;
-        }
-        Some(item)
+            let offset = self.bytes_len - self.rest.len();
+            return Some(Err(Malformed { offset, fault: Fault::Truncated }));
+        };
+        self.rest = rest;
+        Some(Ok(item))
     }
+}
+
+/// The first input and what follows. Read by hand: it is done for every input of every batch.
+#[inline]
+fn split_item(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&len, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(usize::try_from(u32::from_le_bytes(len)).ok()?)
 }
 
 /// Writes a batch to the end of `out`.

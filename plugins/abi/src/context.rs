@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use crate::cursor::{Cursor, Malformed, Text, TooLong, put_len32};
+use crate::Append;
+use crate::cursor::{Fault, Malformed, Text, TooLong, put_len32};
 
 /// The settings of the use a call belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,25 +52,34 @@ impl<'a> Context<'a> {
     /// # Errors
     /// [`Malformed`]: a section ends before what it announces.
     pub fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let mut cursor = Cursor::new(bytes);
         let mut context = Self::default();
-        while !cursor.is_empty() {
-            let tag = cursor.u8()?;
-            let len = cursor.len32()?;
-            let mut body = cursor.split(len)?;
+        let mut rest = bytes;
+        // Read by hand: every call of a guest begins with it.
+        while let Some((&[tag, a, b, c, d], behind)) = rest.split_first_chunk() {
+            let at = bytes.len() - behind.len();
+            let len = usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+            let Some((body, behind)) = behind.split_at_checked(len) else {
+                return Err(truncated(at));
+            };
+            rest = behind;
             match tag {
-                tag::SOURCE => context.source = body.rest_text(),
-                tag::TOPIC => context.topic = body.rest_text(),
-                tag::RECEIVED => context.received_ns = body.i64()?,
+                tag::SOURCE => context.source = Text::at(body, at),
+                tag::TOPIC => context.topic = Text::at(body, at),
+                tag::RECEIVED => context.received_ns = i64::from_le_bytes(number(body, at)?),
                 tag::SETTINGS => {
-                    context.settings = Settings { id: body.u64()?, json: body.rest_text() };
+                    let id = u64::from_le_bytes(number(body, at)?);
+                    let json = Text::at(body.get(8..).unwrap_or_default(), at + 8);
+                    context.settings = Settings { id, json };
                 }
-                tag::REQUEST => context.request = Some(body.rest()),
-                tag::STATE => context.state = body.rest(),
-                tag::DEVICE => context.device = body.rest_text(),
-                tag::SUBJECT => context.subject = body.rest_text(),
+                tag::REQUEST => context.request = Some(body),
+                tag::STATE => context.state = body,
+                tag::DEVICE => context.device = Text::at(body, at),
+                tag::SUBJECT => context.subject = Text::at(body, at),
                 _ => {}
             }
+        }
+        if !rest.is_empty() {
+            return Err(truncated(bytes.len() - rest.len()));
         }
         Ok(context)
     }
@@ -118,14 +128,24 @@ impl<'a> Context<'a> {
     }
 }
 
+/// The eight bytes a section begins with.
+#[inline]
+fn number(body: &[u8], at: usize) -> Result<[u8; 8], Malformed> {
+    body.first_chunk().copied().ok_or(truncated(at))
+}
+
+const fn truncated(offset: usize) -> Malformed {
+    Malformed { offset, fault: Fault::Truncated }
+}
+
 /// A section, unless it is empty.
 fn put(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) -> Result<(), TooLong> {
     if bytes.is_empty() { Ok(()) } else { section(out, tag, bytes) }
 }
 
-pub(crate) fn section(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) -> Result<(), TooLong> {
+pub(crate) fn section(out: &mut impl Append, tag: u8, bytes: &[u8]) -> Result<(), TooLong> {
     let [a, b, c, d] = put_len32(bytes.len())?;
-    out.extend_from_slice(&[tag, a, b, c, d]);
-    out.extend_from_slice(bytes);
+    out.append_array([tag, a, b, c, d]);
+    out.append(bytes);
     Ok(())
 }

@@ -87,6 +87,12 @@ pub struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
+    /// Bytes that stand there in what is being read.
+    #[inline]
+    pub(crate) const fn at(bytes: &'a [u8], offset: usize) -> Self {
+        Self { bytes, offset }
+    }
+
     /// The bytes.
     #[must_use]
     #[inline]

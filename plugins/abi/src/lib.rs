@@ -15,6 +15,7 @@
 extern crate alloc;
 
 mod batch;
+mod buffer;
 mod context;
 mod cursor;
 mod effect;
@@ -25,6 +26,7 @@ mod packed;
 mod value;
 
 pub use batch::{Batch, write_batch};
+pub use buffer::{Append, Buffer};
 pub use context::{Context, Settings};
 pub use cursor::{Cursor, Fault, Malformed, Text, TooLong};
 pub use effect::EffectKind;

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use crate::cursor::{Cursor, Fault, Malformed, Text, TooLong};
 use crate::limits::{COUNT_MAX, NAME_BYTES_MAX, TAG_VALUE_BYTES_MAX};
 use crate::output::tag;
-use crate::{NO_TIME, ValueRef};
+use crate::{Append, NO_TIME, ValueRef};
 
 /// Reads one message: first its tags, then its values.
 #[derive(Debug, Clone)]
@@ -104,8 +104,8 @@ fn name<'a>(cursor: &mut Cursor<'a>) -> Result<Text<'a>, Malformed> {
 /// Writes one message to the end of a buffer. Its lengths and counts are right at every moment
 /// after which it is dropped.
 #[derive(Debug)]
-pub struct MessageWriter<'o> {
-    out: &'o mut Vec<u8>,
+pub struct MessageWriter<'o, B: Append = Vec<u8>> {
+    out: &'o mut B,
     /// Where the section's length stands; `None` for a body that stands alone.
     len_at: Option<usize>,
     tags_at: usize,
@@ -115,39 +115,46 @@ pub struct MessageWriter<'o> {
     values: u16,
 }
 
-impl<'o> MessageWriter<'o> {
+impl<'o, B: Append> MessageWriter<'o, B> {
     /// Begins a body that stands alone, as in the input of `on_msg`. An empty device is the
     /// source's own.
     ///
     /// # Errors
     /// [`TooLong`]: the device has more than 255 bytes; nothing is written then.
-    pub fn body(out: &'o mut Vec<u8>, device: &str, ts_ns: Option<i64>) -> Result<Self, TooLong> {
+    pub fn body(out: &'o mut B, device: &str, ts_ns: Option<i64>) -> Result<Self, TooLong> {
         Self::begin(out, None, device, ts_ns)
     }
 
     /// Begins a whole section.
+    #[inline]
     pub(crate) fn section(
-        out: &'o mut Vec<u8>,
+        out: &'o mut B,
         device: &str,
         ts_ns: Option<i64>,
     ) -> Result<Self, TooLong> {
-        check("device", device.len(), NAME_BYTES_MAX)?;
-        out.push(tag::MESSAGE);
-        let len_at = out.len();
-        out.extend_from_slice(&[0; 4]);
-        Self::begin(out, Some(len_at), device, ts_ns)
+        let start = out.len();
+        Self::begin(out, Some(start + 1), device, ts_ns)
     }
 
+    #[inline]
     fn begin(
-        out: &'o mut Vec<u8>,
+        out: &'o mut B,
         len_at: Option<usize>,
         device: &str,
         ts_ns: Option<i64>,
     ) -> Result<Self, TooLong> {
-        put_name("device", out, device)?;
-        out.extend_from_slice(&ts_ns.unwrap_or(NO_TIME).to_le_bytes());
-        let tags_at = out.len();
-        out.extend_from_slice(&[0; 2]);
+        let device_len = name_len("device", device)?;
+        // the time, and no tags as yet
+        let mut tail = [0; 10];
+        tail[..8].copy_from_slice(&ts_ns.unwrap_or(NO_TIME).to_le_bytes());
+        match len_at {
+            Some(_) => {
+                let head = [tag::MESSAGE, 0, 0, 0, 0, device_len];
+                out.append_parts(head, device.as_bytes(), tail);
+            }
+            None => out.append_parts([device_len], device.as_bytes(), tail),
+        }
+        let tags_at = out.len() - 2;
         Ok(Self { out, len_at, tags_at, tags: 0, values_at: None, values: 0 })
     }
 
@@ -159,10 +166,10 @@ impl<'o> MessageWriter<'o> {
         let room = if self.values_at.is_some() { 0 } else { COUNT_MAX };
         check("tags", usize::from(self.tags) + 1, room)?;
         check("a tag's value", value.len(), TAG_VALUE_BYTES_MAX)?;
-        put_name("a tag's name", self.out, name)?;
+        let len = named("a tag's name", name)?;
         #[allow(clippy::cast_possible_truncation)] // checked above
-        self.out.extend_from_slice(&(value.len() as u16).to_le_bytes());
-        self.out.extend_from_slice(value.as_bytes());
+        self.out.append_parts([len], name.as_bytes(), (value.len() as u16).to_le_bytes());
+        self.out.append(value.as_bytes());
         self.tags += 1;
         Ok(self)
     }
@@ -181,14 +188,10 @@ impl<'o> MessageWriter<'o> {
         check("values", usize::from(self.values) + 1, COUNT_MAX)?;
         if self.values_at.is_none() {
             self.values_at = Some(self.out.len());
-            self.out.extend_from_slice(&[0; 2]);
+            self.out.append_array([0; 2]);
         }
-        let start = self.out.len();
-        put_name("a value's name", self.out, name)?;
-        if let Err(error) = value.into().write(self.out) {
-            self.out.truncate(start);
-            return Err(error);
-        }
+        let len = named("a value's name", name)?;
+        value.into().write_behind([len], name.as_bytes(), self.out)?;
         self.values += 1;
         Ok(self)
     }
@@ -200,29 +203,26 @@ impl<'o> MessageWriter<'o> {
     }
 }
 
-impl Drop for MessageWriter<'_> {
+impl<B: Append> Drop for MessageWriter<'_, B> {
+    #[inline]
     fn drop(&mut self) {
         let at = match self.values_at {
             Some(at) => at,
             None => {
-                self.out.extend_from_slice(&[0; 2]);
+                self.out.append_array([0; 2]);
                 self.out.len() - 2
             }
         };
-        patch(self.out, at, &self.values.to_le_bytes());
-        patch(self.out, self.tags_at, &self.tags.to_le_bytes());
+        self.out.patch(at, &self.values.to_le_bytes());
+        if self.tags > 0 {
+            self.out.patch(self.tags_at, &self.tags.to_le_bytes());
+        }
         if let Some(at) = self.len_at {
             // 65 535 tags and as many values of 4 GiB do not fit a memory of 4 GiB: on a host with
             // more, a section beyond u32 is written as one that reads as truncated.
             let len = u32::try_from(self.out.len() - at - 4).unwrap_or(u32::MAX);
-            patch(self.out, at, &len.to_le_bytes());
+            self.out.patch(at, &len.to_le_bytes());
         }
-    }
-}
-
-fn patch(out: &mut [u8], at: usize, bytes: &[u8]) {
-    if let Some(place) = out.get_mut(at..at + bytes.len()) {
-        place.copy_from_slice(bytes);
     }
 }
 
@@ -230,11 +230,17 @@ const fn check(what: &'static str, len: usize, max: usize) -> Result<(), TooLong
     if len > max { Err(TooLong { what, len, max }) } else { Ok(()) }
 }
 
+/// The length of a name, as it is written.
 #[inline]
-fn put_name(what: &'static str, out: &mut Vec<u8>, name: &str) -> Result<(), TooLong> {
-    check(what, name.len(), NAME_BYTES_MAX)?;
-    #[allow(clippy::cast_possible_truncation)] // checked above
-    out.push(name.len() as u8);
-    out.extend_from_slice(name.as_bytes());
-    Ok(())
+fn name_len(what: &'static str, name: &str) -> Result<u8, TooLong> {
+    u8::try_from(name.len()).map_err(|_| TooLong { what, len: name.len(), max: NAME_BYTES_MAX })
+}
+
+/// The length of a name that must not be empty.
+#[inline]
+fn named(what: &'static str, name: &str) -> Result<u8, TooLong> {
+    match name_len(what, name)? {
+        0 => Err(TooLong { what: "an empty name", len: 0, max: NAME_BYTES_MAX }),
+        len => Ok(len),
+    }
 }

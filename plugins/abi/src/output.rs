@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::context::section;
 use crate::cursor::{Cursor, Fault, Malformed, Text, TooLong, put_len32};
-use crate::{EffectKind, MessageReader, MessageWriter};
+use crate::{Append, EffectKind, MessageReader, MessageWriter};
 
 /// First byte of the compact binary form.
 pub const FORM_BINARY: u8 = 0x01;
@@ -118,15 +118,15 @@ fn other_section(
 
 /// Writes the compact binary form.
 #[derive(Debug)]
-pub struct OutputWriter<'o> {
-    out: &'o mut Vec<u8>,
+pub struct OutputWriter<'o, B: Append = Vec<u8>> {
+    out: &'o mut B,
 }
 
-impl<'o> OutputWriter<'o> {
+impl<'o, B: Append> OutputWriter<'o, B> {
     /// Empties `out`, keeping its room, and begins an output in it.
-    pub fn new(out: &'o mut Vec<u8>) -> Self {
-        out.clear();
-        out.push(FORM_BINARY);
+    pub fn new(out: &'o mut B) -> Self {
+        out.truncate(0);
+        out.append_array([FORM_BINARY]);
         Self { out }
     }
 
@@ -139,7 +139,7 @@ impl<'o> OutputWriter<'o> {
         &mut self,
         device: &str,
         ts_ns: Option<i64>,
-    ) -> Result<MessageWriter<'_>, TooLong> {
+    ) -> Result<MessageWriter<'_, B>, TooLong> {
         MessageWriter::section(self.out, device, ts_ns)
     }
 
@@ -158,11 +158,11 @@ impl<'o> OutputWriter<'o> {
     pub fn effect(&mut self, kind: EffectKind, json: &str) -> Result<(), TooLong> {
         let json_len = put_len32(json.len())?;
         let len = put_len32(json.len().saturating_add(5))?;
-        self.out.push(tag::EFFECT);
-        self.out.extend_from_slice(&len);
-        self.out.push(kind as u8);
-        self.out.extend_from_slice(&json_len);
-        self.out.extend_from_slice(json.as_bytes());
+        self.out.append_array([tag::EFFECT]);
+        self.out.append_array(len);
+        self.out.append_array([kind as u8]);
+        self.out.append_array(json_len);
+        self.out.append(json.as_bytes());
         Ok(())
     }
 
@@ -176,12 +176,12 @@ impl<'o> OutputWriter<'o> {
         let code_len = u16::try_from(code.len()).map_err(|_| too_long)?;
         let text_len = put_len32(text.len())?;
         let len = put_len32(code.len().saturating_add(text.len()).saturating_add(6))?;
-        self.out.push(tag::ERROR);
-        self.out.extend_from_slice(&len);
-        self.out.extend_from_slice(&code_len.to_le_bytes());
-        self.out.extend_from_slice(code.as_bytes());
-        self.out.extend_from_slice(&text_len);
-        self.out.extend_from_slice(text.as_bytes());
+        self.out.append_array([tag::ERROR]);
+        self.out.append_array(len);
+        self.out.append_array(code_len.to_le_bytes());
+        self.out.append(code.as_bytes());
+        self.out.append_array(text_len);
+        self.out.append(text.as_bytes());
         Ok(())
     }
 
@@ -196,7 +196,7 @@ impl<'o> OutputWriter<'o> {
     /// What follows belongs to that input of a batch, from 0.
     pub fn item(&mut self, index: u32) {
         let [a, b, c, d] = index.to_le_bytes();
-        self.out.extend_from_slice(&[tag::ITEM, 4, 0, 0, 0, a, b, c, d]);
+        self.out.append_array([tag::ITEM, 4, 0, 0, 0, a, b, c, d]);
     }
 
     /// Whether nothing has been written: the call has no output.

@@ -1,7 +1,7 @@
 //! The values a message carries.
 
+use crate::Append;
 use crate::cursor::{Cursor, Fault, Malformed, Text, TooLong, put_len32};
-use alloc::vec::Vec;
 
 /// One value, borrowed from where it was read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -60,32 +60,47 @@ impl<'a> ValueRef<'a> {
     /// # Errors
     /// [`TooLong`]; nothing is written then.
     #[inline]
-    pub fn write(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        match self {
-            Self::Bool(yes) => out.push(u8::from(*yes)),
-            Self::I64(number) => fixed(out, kind::I64, number.to_le_bytes()),
-            Self::F64(number) => fixed(out, kind::F64, number.to_le_bytes()),
-            Self::Time(ns) => fixed(out, kind::TIME, ns.to_le_bytes()),
-            Self::Str(text) => return sized(out, kind::STR, text.as_bytes()),
-            Self::Bytes(bytes) => return sized(out, kind::BYTES, bytes),
-            Self::Json(text) => return sized(out, kind::JSON, text.as_bytes()),
-        }
+    pub fn write(&self, out: &mut impl Append) -> Result<(), TooLong> {
+        self.write_behind([], &[], out)
+    }
+
+    /// Writes type and payload behind a name and what stands before that, all at once.
+    #[inline]
+    pub(crate) fn write_behind<const N: usize>(
+        &self,
+        head: [u8; N],
+        name: &[u8],
+        out: &mut impl Append,
+    ) -> Result<(), TooLong> {
+        let (kind, payload) = match self {
+            Self::I64(number) => (kind::I64, number.to_le_bytes()),
+            Self::F64(number) => (kind::F64, number.to_le_bytes()),
+            Self::Time(ns) => (kind::TIME, ns.to_le_bytes()),
+            Self::Bool(yes) => {
+                out.append_parts(head, name, [u8::from(*yes)]);
+                return Ok(());
+            }
+            Self::Str(text) => return sized(head, name, kind::STR, text.as_bytes(), out),
+            Self::Bytes(bytes) => return sized(head, name, kind::BYTES, bytes, out),
+            Self::Json(text) => return sized(head, name, kind::JSON, text.as_bytes(), out),
+        };
+        let mut tail = [kind; 9];
+        tail[1..].copy_from_slice(&payload);
+        out.append_parts(head, name, tail);
         Ok(())
     }
 }
 
-#[inline]
-fn fixed(out: &mut Vec<u8>, kind: u8, payload: [u8; 8]) {
-    let mut bytes = [kind; 9];
-    bytes[1..].copy_from_slice(&payload);
-    out.extend_from_slice(&bytes);
-}
-
-fn sized(out: &mut Vec<u8>, kind: u8, bytes: &[u8]) -> Result<(), TooLong> {
-    let len = put_len32(bytes.len())?;
-    out.push(kind);
-    out.extend_from_slice(&len);
-    out.extend_from_slice(bytes);
+fn sized<const N: usize>(
+    head: [u8; N],
+    name: &[u8],
+    kind: u8,
+    bytes: &[u8],
+    out: &mut impl Append,
+) -> Result<(), TooLong> {
+    let [a, b, c, d] = put_len32(bytes.len())?;
+    out.append_parts(head, name, [kind, a, b, c, d]);
+    out.append(bytes);
     Ok(())
 }
 

@@ -25,9 +25,10 @@ impl<'a> Context<'a> {
         Ok(Self { inner: abi::Context::read(bytes)? })
     }
 
-    pub(crate) const fn with_state(mut self, state: &'a [u8]) -> Self {
-        self.inner.state = state;
-        self
+    pub(crate) const fn with_state(&self, state: &'a [u8]) -> Self {
+        let mut inner = self.inner;
+        inner.state = state;
+        Self { inner }
     }
 
     /// Who sent the input: one opaque word. State is kept for each.

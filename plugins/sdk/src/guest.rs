@@ -8,7 +8,7 @@ use std::alloc::Layout;
 use std::cell::{Cell, RefCell};
 
 pub use flux_plugin_abi::ABI_VERSION;
-use flux_plugin_abi::{ALIGNMENT, MessageReader, Packed};
+use flux_plugin_abi::{ALIGNMENT, Append, Buffer, MessageReader, Packed};
 
 use crate::context::Context;
 use crate::{Command, Frames, Json, Message, Output, PluginError, PluginHandler};
@@ -65,7 +65,7 @@ pub fn on_msg<H: PluginHandler>(
     input: &[u8],
     out: &mut Output<'_>,
 ) -> Result<(), PluginError> {
-    H::on_msg(&Context::read(ctx)?, Message::read(MessageReader::from_body(input)?)?, out)
+    H::on_msg(&Context::read(ctx)?, message(input)?, out)
 }
 
 /// `on_action` of this handler.
@@ -78,9 +78,16 @@ pub fn on_action<H: PluginHandler>(
     out: &mut Output<'_>,
 ) -> Result<(), PluginError> {
     let ctx = Context::read(ctx)?;
-    let message = Message::read(MessageReader::from_body(input)?)?;
     let firing = if ctx.subject().is_empty() { Json::Null } else { ctx.subject().parse()? };
-    H::on_action(&ctx, message, &firing, out)
+    H::on_action(&ctx, message(input)?, &firing, out)
+}
+
+/// A message that stands alone; of no bytes where there is none.
+fn message(input: &[u8]) -> Result<Message, PluginError> {
+    if input.is_empty() {
+        return Ok(Message::default());
+    }
+    Ok(Message::read(MessageReader::from_body(input)?)?)
 }
 
 fn text(bytes: &[u8]) -> Result<&str, PluginError> {
@@ -101,7 +108,7 @@ const KEPT_BYTES_MAX: usize = 256 * 1024;
 
 thread_local! {
     /// Where results are written. The host reads it before it calls again.
-    static RESULT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static RESULT: RefCell<Buffer> = const { RefCell::new(Buffer::new()) };
     static PANICS_ARE_LOGGED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -132,18 +139,18 @@ pub fn describe<H: PluginHandler>(name: &str, version: &str, about: &str) -> i64
     log_panics();
     let json = H::describe().or(name, version, about).to_json().to_string();
     with_result(|result| {
-        result.clear();
-        result.extend_from_slice(json.as_bytes());
+        result.truncate(0);
+        result.append(json.as_bytes());
         true
     })
 }
 
-fn with_result(write: impl FnOnce(&mut Vec<u8>) -> bool) -> i64 {
+fn with_result(write: impl FnOnce(&mut Buffer) -> bool) -> i64 {
     RESULT.with_borrow_mut(|result| {
         if result.capacity() > KEPT_BYTES_MAX {
-            *result = Vec::new();
+            *result = Buffer::new();
         }
-        if write(result) { place(result) } else { 0 }
+        if write(result) { place(result.as_bytes()) } else { 0 }
     })
 }
 

@@ -39,11 +39,16 @@ pub trait PluginHandler {
         let mut state: Option<Vec<u8>> = None;
         for (index, frame) in (0_u32..).zip(frames) {
             out.item(index);
-            let ctx = state.as_deref().map_or(*ctx, |state| ctx.with_state(state));
-            if let Err(error) = Self::decode(&ctx, frame?, out) {
+            let decoded = match &state {
+                None => Self::decode(ctx, frame?, out),
+                Some(state) => Self::decode(&ctx.with_state(state), frame?, out),
+            };
+            if let Err(error) = decoded {
                 out.error(&error);
             }
-            state = out.take_state().or(state);
+            if let Some(left) = out.take_state() {
+                state = Some(left);
+            }
         }
         Ok(())
     }
@@ -62,7 +67,8 @@ pub trait PluginHandler {
     }
 
     /// A decoded message before the rules see it: write what shall take its place, and what shall
-    /// be done. Without a body of its own it writes the message as it is. Exported as `on_msg`.
+    /// be done. Where no message is written it goes on as it is. Without a body of its own it
+    /// writes the message as it is. Exported as `on_msg`.
     ///
     /// # Errors
     /// Why not; the message then goes on as it is.
@@ -76,8 +82,9 @@ pub trait PluginHandler {
         Ok(())
     }
 
-    /// A message on which a rule fired: write what shall be done. `firing` is the rule's decision.
-    /// Without a body of its own it does nothing. Exported as `on_action`.
+    /// A message on which a rule fired: write what shall be done. `firing` is the rule's decision;
+    /// the message is empty where the rule fired on one that was not decoded. Without a body of its
+    /// own it does nothing. Exported as `on_action`.
     ///
     /// # Errors
     /// Why not.
@@ -124,13 +131,13 @@ pub trait PluginHandler {
 /// ```
 #[must_use]
 pub fn standard_message<H: PluginHandler + ?Sized>(raw: &[u8]) -> StandardMessage {
-    let mut bytes = Vec::new();
+    let mut bytes = flux_plugin_abi::Buffer::new();
     let mut out = Output::new(&mut bytes);
     let decoded = Context::read(&[]).and_then(|ctx| H::decode(&ctx, raw, &mut out));
     if let Err(error) = decoded {
         crate::debug!("{error}");
     }
-    first_message(&bytes).unwrap_or_default().into()
+    first_message(bytes.as_bytes()).unwrap_or_default().into()
 }
 
 fn first_message(output: &[u8]) -> Option<Message> {

@@ -1,6 +1,6 @@
 //! Where a call writes what it has to say.
 
-use flux_plugin_abi::{MessageWriter, OutputWriter, TooLong, ValueRef};
+use flux_plugin_abi::{Buffer, MessageWriter, OutputWriter, TooLong, ValueRef};
 
 use crate::{Effect, Message, PluginError, StandardMessage};
 
@@ -23,7 +23,7 @@ use crate::{Effect, Message, PluginError, StandardMessage};
 /// ```
 #[derive(Debug)]
 pub struct Output<'o> {
-    writer: OutputWriter<'o>,
+    writer: OutputWriter<'o, Buffer>,
     /// The first thing there was no room for.
     refused: Option<TooLong>,
     /// The source's state as this call leaves it: the next input of a batch finds it.
@@ -33,7 +33,7 @@ pub struct Output<'o> {
 impl<'o> Output<'o> {
     /// Empties `bytes`, keeping their room, and begins an output in them.
     #[doc(hidden)]
-    pub fn new(bytes: &'o mut Vec<u8>) -> Self {
+    pub fn new(bytes: &'o mut Buffer) -> Self {
         Self { writer: OutputWriter::new(bytes), refused: None, state: None }
     }
 
@@ -148,7 +148,7 @@ fn keep<T>(written: Result<T, TooLong>, refused: &mut Option<TooLong>) -> Option
 #[derive(Debug)]
 pub struct MessageOutput<'a> {
     /// `None`: its device has no room, and so neither has what belongs to it.
-    writer: Option<MessageWriter<'a>>,
+    writer: Option<MessageWriter<'a, Buffer>>,
     refused: &'a mut Option<TooLong>,
 }
 

@@ -52,13 +52,16 @@ pub fn read<T: Setting>(text: &str) -> Result<T, JsonError> {
     T::from_json(&parse(text)?)
 }
 
-/// Something made of settings, or why it could not be.
-type Made = Result<Rc<dyn Any>, PluginError>;
-
 struct Cached {
     id: u64,
-    of: TypeId,
-    made: Made,
+    /// What was made of the settings, or why it could not be.
+    made: Result<Rc<dyn Any>, Refused>,
+}
+
+struct Refused {
+    /// What was to be made.
+    type_id: TypeId,
+    error: PluginError,
 }
 
 thread_local! {
@@ -67,29 +70,43 @@ thread_local! {
 }
 
 /// What was made of the settings with this id, made now if it is not there.
+#[inline]
 pub(crate) fn cached<C: 'static>(
     id: u64,
     make: impl FnOnce() -> Result<C, PluginError>,
 ) -> Result<Rc<C>, PluginError> {
-    let of = TypeId::of::<C>();
-    let known = CACHE.with_borrow(|cache| {
-        cache.iter().rev().find(|one| one.id == id && one.of == of).map(|one| one.made.clone())
-    });
-    let made = known.unwrap_or_else(|| {
-        let made: Made = make().map(|made| Rc::new(made) as Rc<dyn Any>);
-        remember(Cached { id, of, made: made.clone() });
-        made
-    })?;
-    made.downcast().map_err(|_| PluginError::new("settings.invalid", "of another type"))
+    match CACHE.with_borrow(|cache| find(cache, id)) {
+        Some(made) => made,
+        None => make_and_keep(id, make),
+    }
 }
 
-fn remember(one: Cached) {
+/// On the path of every frame: a comparison and a count, where there is one kind of settings.
+#[inline]
+fn find<C: 'static>(cache: &[Cached], id: u64) -> Option<Result<Rc<C>, PluginError>> {
+    cache.iter().rev().filter(|one| one.id == id).find_map(|one| match &one.made {
+        Ok(made) => Rc::clone(made).downcast().ok().map(Ok),
+        Err(refused) => (refused.type_id == TypeId::of::<C>()).then(|| Err(refused.error.clone())),
+    })
+}
+
+#[cold]
+fn make_and_keep<C: 'static>(
+    id: u64,
+    make: impl FnOnce() -> Result<C, PluginError>,
+) -> Result<Rc<C>, PluginError> {
+    let made = make().map(Rc::new);
+    let kept = match &made {
+        Ok(made) => Ok(Rc::clone(made) as Rc<dyn Any>),
+        Err(error) => Err(Refused { type_id: TypeId::of::<C>(), error: error.clone() }),
+    };
     CACHE.with_borrow_mut(|cache| {
         if cache.len() >= CACHED_MAX {
             cache.remove(0);
         }
-        cache.push(one);
+        cache.push(Cached { id, made: kept });
     });
+    made
 }
 
 fn must_be(what: &str, json: &Json) -> JsonError {

@@ -148,6 +148,8 @@ fn a_firing_may_have_effects() {
         r#"{"alarm":"hot","severity":"major","text":"m-1","count":1}"#
     );
     assert!(Call::new().on_action::<Simple>(&Message::of("m-1")).effects.is_empty());
+    let undecoded = written(|out| guest::run(guest::on_action::<Adder>, &[], &[], out));
+    assert_eq!((undecoded.effects.len(), undecoded.error), (1, None));
 }
 
 #[test]

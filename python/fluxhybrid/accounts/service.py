@@ -149,7 +149,9 @@ class Accounts:
             self._attempts.wrong(address)
             self._recent.pop(digest, None)
             raise NotSignedIn(
-                "auth.wrong", "the token is wrong or over", hint="use one that was issued here"
+                "auth.wrong",
+                "the token is wrong, revoked or expired",
+                hint="use one that was issued by this server",
             )
         self._remember(digest)
         return Session(found.tenant_id, found.name, found.id)

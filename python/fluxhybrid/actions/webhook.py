@@ -83,7 +83,7 @@ def _headers(headers: dict[str, str]) -> dict[str, str]:
         if not _HEADER_NAME.fullmatch(name):
             raise _wrong(f"has a header whose name is none: {name!r}", "use letters and hyphens")
         if name.lower() in _HEADERS_OURS:
-            raise _wrong(f"sets {name}, which is set already", "remove it")
+            raise _wrong(f"has {name}, which is not the rule's to set", "leave it out")
     return headers
 
 

@@ -5,6 +5,7 @@ Owns the list of routes and the handlers of errors.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,7 +33,7 @@ from fluxhybrid.configuration.parameters import PREFIX
 from fluxhybrid.configuration.service import Configuration
 from fluxhybrid.devices.routes import devices_router, products_router
 from fluxhybrid.devices.service import Devices, Products
-from fluxhybrid.errors import FluxError
+from fluxhybrid.errors import ErrorKind, FluxError
 from fluxhybrid.mqtt.routes import messages_router, principals_router
 from fluxhybrid.mqtt.service import Messages, Principals
 from fluxhybrid.rules.routes import router as rules_router
@@ -42,6 +43,8 @@ from fluxhybrid.telemetry.service import Telemetry
 from fluxhybrid.telemetry.stream import Watchers
 
 __all__ = ["Services", "create_app", "routes"]
+
+_log = logging.getLogger(__name__)
 
 _ROUTERS: Final = (
     products_router,
@@ -142,6 +145,9 @@ def _add_handlers(app: FastAPI) -> None:
 
 
 async def _on_error(connection: HTTPConnection, error: FluxError) -> Response | None:
+    if error.kind is ErrorKind.INTERNAL:
+        # The caller is not told what went wrong inside: whoever runs the server is.
+        _log.error("%s: %s", error.code, error.message, exc_info=error)
     return await _answered(connection, of_error(error))
 
 
@@ -160,7 +166,12 @@ async def _on_defect(connection: HTTPConnection, _: Exception) -> Response | Non
 async def _on_http(connection: HTTPConnection, error: HTTPException) -> Response | None:
     path = connection.url.path
     if error.status_code == 404:
-        answer = of_status(404, "request.no_such_path", f"there is nothing at {path[:200]}")
+        answer = of_status(
+            404,
+            "request.no_such_path",
+            f"there is nothing at {path[:200]}",
+            hint="every path is listed at /docs",
+        )
     elif error.status_code == 405 and isinstance(connection, Request):
         allowed = ", ".join(_allowed(connection))
         answer = of_status(

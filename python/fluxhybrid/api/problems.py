@@ -171,7 +171,7 @@ def _validation_item(error: Mapping[str, Any], body: Any) -> ProblemItem:
     message = str(error["msg"])
     if isinstance(hint, str):
         # Our own checks say what is wrong with it, not what it is.
-        message = f"{path[-1] if path else place} {message}"
+        message = f"{_called(path) or place} {message}"
     item = ProblemItem(
         code=f"request.{error['type']}",
         message=_sentence(message),
@@ -182,8 +182,16 @@ def _validation_item(error: Mapping[str, Any], body: Any) -> ProblemItem:
     return item.model_copy(update={"parameter": str(path[0]) if path else str(place)})
 
 
+def _called(path: Sequence[int | str]) -> str:
+    """What people call the member at the end of a path: ``url``, ``publish[0]``."""
+    if len(path) > 1 and isinstance(path[-1], int):
+        return f"{path[-2]}[{path[-1]}]"
+    return str(path[-1]) if path else ""
+
+
 def _sentence(message: str) -> str:
-    return message[:1].lower() + message[1:]
+    # "Input should be", but "UUID input should be".
+    return message if message[1:2].isupper() else message[:1].lower() + message[1:]
 
 
 def _pointer(path: Sequence[int | str], body: Any, error_type: str) -> str:

@@ -61,7 +61,12 @@ class _Protocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, in the shape of every error."""
-        answer = of_status(400, "request.http", "this is no HTTP/1.1 request")
+        answer = of_status(
+            400,
+            "request.http",
+            "this is no HTTP/1.1 request",
+            hint="this port speaks plain HTTP; MQTT has a port of its own",
+        )
         body = bytes(answer.body)
         head = (
             "HTTP/1.1 400 Bad Request\r\n"

@@ -146,19 +146,23 @@ def _text(file: Path) -> str:
             with file.open("rb") as stream:
                 raw = stream.read(_INPUT_BYTES_MAX + 1)
     except FileNotFoundError:
-        raise NotFound("rule.file", "there is no such file", source=str(file)) from None
+        raise NotFound(
+            "rule.file", "there is no such file", source=str(file), hint="check the path"
+        ) from None
     except OSError as error:
         raise Invalid(
             "rule.file", f"the file cannot be read: {error.strerror}", source=str(file)
         ) from None
     if len(raw) > _INPUT_BYTES_MAX:
-        raise Invalid("rule.file", f"is longer than {_INPUT_BYTES_MAX} bytes", source=str(file))
+        raise Invalid(
+            "rule.file", f"the file is longer than {_INPUT_BYTES_MAX} bytes", source=str(file)
+        )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Invalid(
             "rule.file",
-            "is not UTF-8",
+            "the file is not UTF-8",
             source=str(file),
             line=raw.count(b"\n", 0, error.start) + 1,
             hint="save the file as UTF-8",

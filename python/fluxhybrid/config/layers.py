@@ -181,7 +181,12 @@ def _from_file(file: Path, problems: list[Problem]) -> dict[KeyPath, Given]:
         return {}
     except RecursionError:
         problems.append(
-            Problem("config.syntax", "is nested too deeply", "use plain tables", source=str(file))
+            Problem(
+                "config.syntax",
+                "the configuration file is nested too deeply",
+                "use plain tables",
+                source=str(file),
+            )
         )
         return {}
     lines = text.replace("\r\n", "\n").split("\n")
@@ -251,7 +256,10 @@ def _read(file: Path) -> str:
         ) from None
     except IsADirectoryError:
         raise Invalid(
-            "config.not_a_file", "is a directory", source=str(file), hint="name the file inside it"
+            "config.not_a_file",
+            "the configuration file is a directory",
+            source=str(file),
+            hint="name the file inside it",
         ) from None
     except PermissionError:
         raise Denied(
@@ -270,7 +278,7 @@ def _read(file: Path) -> str:
     if len(raw) > _FILE_BYTES_MAX:
         raise Invalid(
             "config.too_long",
-            f"is longer than {_FILE_BYTES_MAX} bytes",
+            f"the configuration file is longer than {_FILE_BYTES_MAX} bytes",
             source=str(file),
             hint="this is probably not a configuration file",
         )
@@ -280,7 +288,7 @@ def _read(file: Path) -> str:
         line = raw.count(b"\n", 0, error.start) + 1
         raise Invalid(
             "config.encoding",
-            "is not UTF-8",
+            "the configuration file is not UTF-8",
             source=str(file),
             line=line,
             column=error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1,
@@ -298,7 +306,7 @@ def _syntax_problem(file: Path, text: str, message: str) -> Problem:
     what = _SYNTAX_PLACE.sub("", message)
     return Problem(
         "config.syntax",
-        f"is not valid TOML: {what[:1].lower()}{what[1:]}",
+        f"the configuration file is not TOML: {what[:1].lower()}{what[1:]}",
         'write key = value, with text in quotes: level = "info" (https://toml.io)',
         source=str(file),
         line=line,

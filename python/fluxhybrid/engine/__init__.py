@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fluxhybrid.engine.facade import Engine, EventBus, ScriptEngine
+    from fluxhybrid.engine.facade import Engine, EventBus, PluginManager, ScriptEngine
 
-__all__ = ["Engine", "EventBus", "ScriptEngine"]
+__all__ = ["Engine", "EventBus", "PluginManager", "ScriptEngine"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ import orjson
 from fluxhybrid import _native
 from fluxhybrid.engine.bus import EventBus, Message, MessageBatch, Subscription
 from fluxhybrid.engine.events import EventBatch, EventStream
+from fluxhybrid.engine.plugins import PluginManager
 from fluxhybrid.engine.scripts import Evaluation, RuleTester, ScriptEngine
 from fluxhybrid.engine.wake import Wake
 from fluxhybrid.errors import Invalid, Problem
@@ -31,6 +32,7 @@ __all__ = [
     "EventStream",
     "Message",
     "MessageBatch",
+    "PluginManager",
     "RuleTester",
     "ScriptEngine",
     "Subscription",
@@ -251,6 +253,54 @@ class Engine:
         ``rule_log`` and ``refused``.
         """
         return EventStream(self._native.events(tenant, None if kinds is None else list(kinds)))
+
+    # ---- plugins
+
+    def plugins(self) -> list[Record]:
+        """Every plugin with its health, calls, pool and what is wrong with it."""
+        return self._native.plugins()
+
+    def plugin(self, plugin_id: str) -> Record:
+        """One plugin.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        return self._native.plugin(plugin_id)
+
+    def install_plugin(
+        self,
+        plugin_id: str,
+        wasm: bytes,
+        vectors: bytes | None = None,
+        manifest: bytes | None = None,
+    ) -> Record:
+        """Put a plugin in force, in place of what runs under that id.
+
+        Raises:
+            Invalid: it is no plugin, or its vectors fail; nothing has changed then.
+        """
+        return self._native.install_plugin(plugin_id, wasm, vectors, manifest)
+
+    def roll_back_plugin(self, plugin_id: str) -> Record:
+        """Put the version before the present one in force again. Twice is there and back.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._native.roll_back_plugin(plugin_id)
+
+    def remove_plugin(self, plugin_id: str) -> None:
+        """Remove a plugin that was installed.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        self._native.remove_plugin(plugin_id)
+
+    def reload_plugins(self) -> list[Record]:
+        """Look at the plugins' directory now; the status of each plugin that was looked at."""
+        return self._native.reload_plugins()
 
     # ---- outbox
 

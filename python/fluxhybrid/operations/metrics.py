@@ -104,9 +104,9 @@ def webhook_metrics_text(outcomes: dict[str, int], circuits: Sequence[dict[str, 
         "# HELP flux_webhook_circuits_open Destinations that fail one attempt after the other.",
         "# TYPE flux_webhook_circuits_open gauge",
         f"flux_webhook_circuits_open {open_now}",
-        "# HELP flux_webhooks_waiting Webhooks taken in hand and not yet delivered.",
-        "# TYPE flux_webhooks_waiting gauge",
-        f"flux_webhooks_waiting {waiting}",
+        "# HELP flux_webhooks_in_hand Webhooks taken in hand and not yet delivered.",
+        "# TYPE flux_webhooks_in_hand gauge",
+        f"flux_webhooks_in_hand {waiting}",
     ]
     return "\n".join(lines) + "\n"
 

@@ -1,13 +1,12 @@
 """Making a module of a plugin's sources.
 
 Owns the commands that are run, and what lies beside a built module: ``<id>.wasm``,
-``<id>.vectors.json`` with everything it is tried with, ``<id>.plugin.json`` with what people are
-told. Must never look for compilers: ``toolchain`` does.
+``<id>.vectors.json`` with everything it is tried with, ``<id>.toml`` with what people are told.
+Must never look for compilers: ``toolchain`` does.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -24,8 +23,8 @@ from fluxhybrid.plugins.vectors import read_all
 
 __all__ = ["MODULE_BYTES_MAX", "Built", "build", "build_all"]
 
-MODULE_BYTES_MAX: Final = 16 * 2**20
-"""A larger module is refused; the ready ones have a few dozen kilobytes."""
+MODULE_BYTES_MAX: Final = 4 * 2**20
+"""A host refuses a larger one; the ready ones have a hundred kilobytes."""
 
 _FOR_THIS_MACHINE_ONLY: Final = {"RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER"}
 """Variables that change code for this machine, such as the measuring of coverage."""
@@ -54,7 +53,7 @@ class Built:
     project: Project
     module: Path
     vectors: Path
-    description: Path
+    manifest: Path
     compiler: str
 
 
@@ -91,46 +90,42 @@ def build_all(workspace: Path, destination: Path) -> list[Built]:
 def _build(projects: Sequence[Project], destination: Path) -> list[Built]:
     rust = [project for project in projects if project.language == "rust"]
     modules = _rust_modules(rust) if rust else {}
+    modules |= {p.id: _c_module(p) for p in projects if p.language == "c"}
     destination.mkdir(parents=True, exist_ok=True)
-    return [
-        _deliver(project, modules.get(project.id) or _c_module(project), destination)
-        for project in projects
-    ]
+    return [_deliver(project, modules[project.id], destination) for project in projects]
 
 
 def _deliver(project: Project, module: _Module, destination: Path) -> Built:
-    """Put a module and what belongs to it where it is wanted; whole, or not at all."""
+    """Put a module and what belongs to it where it is wanted; a file is whole or as it was."""
     content = module.path.read_bytes()
     if len(content) > MODULE_BYTES_MAX:
         raise Invalid("plugin.build", f"the module has more than {MODULE_BYTES_MAX} bytes")
     vectors, _ = read_all(project.vectors)
-    description = {
-        "id": project.id,
-        "title": project.title,
-        "about": project.about,
-        "version": module.version,
-        "license": project.license,
-        "language": project.language,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "vectors": len(vectors),
-    }
     files = {
-        "plugin.json": _text(description),
-        "vectors.json": _text(vectors),
+        "vectors.json": json.dumps(vectors, ensure_ascii=False, indent=1).encode() + b"\n",
+        "toml": _manifest(project, module.version),
         # Last: who watches the directory finds the rest in place.
         "wasm": content,
     }
-    paths = {}
+    paths = {ending: destination / f"{project.id}.{ending}" for ending in files}
     for ending, data in files.items():
-        paths[ending] = destination / f"{project.id}.{ending}"
         _replace(paths[ending], data)
-    return Built(
-        project, paths["wasm"], paths["vectors.json"], paths["plugin.json"], module.compiler
-    )
+    return Built(project, paths["wasm"], paths["vectors.json"], paths["toml"], module.compiler)
 
 
-def _text(content: Any) -> bytes:
-    return json.dumps(content, ensure_ascii=False, indent=1).encode() + b"\n"
+def _manifest(project: Project, version: str) -> bytes:
+    """``plugin.toml`` as the host wants it, with the version wherever that came from."""
+    content = {
+        "id": project.id,
+        "title": project.title,
+        "about": project.about,
+        "version": version,
+        "license": project.license,
+        "mode": project.mode,
+    }
+    # A string is written in TOML as it is in JSON.
+    lines = (f"{name} = {json.dumps(text)}" for name, text in content.items() if text)
+    return ("\n".join(lines) + "\n").encode()
 
 
 def _replace(path: Path, content: bytes) -> None:

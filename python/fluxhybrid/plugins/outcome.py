@@ -42,10 +42,10 @@ def differences(expected: Expected, outcome: Outcome) -> list[str]:
     _compare("frames", expected.frames, outcome.frames, lambda a, b: a == b, found)
     _compare("effects", expected.effects, outcome.effects, _same, found)
     if expected.error != outcome.error:
-        found.append(f"error: expected {expected.error}, got {outcome.error} {outcome.reason}")
+        got = f"{outcome.error} {outcome.reason}".rstrip()
+        found.append(f"error: expected {expected.error}, got {got}")
     if not _is_state(expected.state, outcome.state):
-        got = None if outcome.state is None else outcome.state.hex(" ")
-        found.append(f"state: expected {expected.state}, got {got}")
+        found.append(f"state: expected {expected.state!r}, got {outcome.state!r}")
     if expected.items is not None:
         if len(expected.items) != len(outcome.items):
             found.append(f"items: expected {len(expected.items)}, got {len(outcome.items)}")
@@ -79,7 +79,9 @@ def _is_message(expected: Mapping[str, Any], got: Mapping[str, Any]) -> bool:
 def _same(expected: Any, got: Any) -> bool:
     """The same value. A number may be a little off, unless both are whole."""
     if isinstance(got, bytes):
-        return isinstance(expected, Mapping) and expected == {"$bytes": got.hex()}
+        return isinstance(expected, Mapping) and _hex(expected.get("$bytes")) == got
+    if isinstance(expected, Mapping) and "$time" in expected:
+        expected = expected["$time"]
     if isinstance(expected, bool) or isinstance(got, bool):
         return expected is got
     if isinstance(expected, int | float) and isinstance(got, int | float):
@@ -93,7 +95,12 @@ def _same(expected: Any, got: Any) -> bool:
     return bool(expected == got)
 
 
-def _is_state(expected: str | None, got: bytes | None) -> bool:
-    if expected is None or got is None:
-        return expected is None and got is None
-    return expected == "*" or bytes.fromhex(expected) == got
+def _hex(text: Any) -> bytes | None:
+    try:
+        return bytes.fromhex(text)
+    except (TypeError, ValueError):
+        return None
+
+
+def _is_state(expected: bytes | str | None, got: bytes | None) -> bool:
+    return got is not None if expected == "*" else expected == got

@@ -41,8 +41,8 @@ class PluginHost(Protocol):
                 ``settings``, ``subject`` (objects), ``request``, ``state`` (bytes).
 
         Returns:
-            ``messages``, ``frames``, ``effects``, ``state``, ``error``; of a batch, ``items`` of
-            these.
+            ``messages``, ``frames``, ``effects`` (each with its ``type``), ``state``, ``error``;
+            of a batch, ``items`` of these.
 
         Raises:
             FluxError: the call failed, with the reason.

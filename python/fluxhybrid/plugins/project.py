@@ -21,7 +21,7 @@ ID: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """A plugin's id: the name of its module, and what a product calls it."""
 
 _MANIFEST: Final = "plugin.toml"
-_FIELDS: Final = {"id", "title", "about", "language", "version", "license", "sources"}
+_FIELDS: Final = {"id", "title", "about", "language", "version", "license", "mode", "sources"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class Project:
     version: str | None = None
     """Of a C plugin; a Rust plugin's stands in its ``Cargo.toml``."""
     license: str | None = None
+    mode: Literal["reuse", "fresh"] = "reuse"
+    """Whether instances serve many calls, or each call gets a new one."""
     sources: tuple[str, ...] = field(default=("src/*.c",))
     """Patterns of a C plugin's files, from its directory."""
 
@@ -91,6 +93,8 @@ def _problems(content: dict[str, Any], file: str) -> list[Problem]:
         found.append(problem("id", '"id" must name the plugin', hint))
     if content.get("language", "rust") not in {"rust", "c"}:
         found.append(problem("language", '"language" must be "rust" or "c"'))
+    if content.get("mode", "reuse") not in {"reuse", "fresh"}:
+        found.append(problem("mode", '"mode" must be "reuse" or "fresh"'))
     found += [
         problem(name, f'"{name}" must be text')
         for name in ("title", "about", "version", "license")

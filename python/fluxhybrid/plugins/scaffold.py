@@ -44,7 +44,7 @@ def new_project(name: str, language: Language, parent: Path) -> Path:
 
     Raises:
         Invalid: ``plugin.name``, it cannot be called that.
-        Conflict: ``plugin.exists``, there is something of that name.
+        Conflict: ``plugin.name``, there is something of that name.
     """
     if not ID.fullmatch(name) or name in _RUST_WORDS:
         raise Invalid(
@@ -57,7 +57,7 @@ def new_project(name: str, language: Language, parent: Path) -> Path:
         directory.mkdir(parents=True)
     except FileExistsError:
         raise Conflict(
-            "plugin.exists", f"there is a {directory} already", hint="choose another name"
+            "plugin.name", f"there is a {directory} already", hint="choose another name"
         ) from None
     words = {"name": name, "title": name.replace("_", " ").capitalize()}
     _fill(_TEMPLATES / language, directory, words)
@@ -81,13 +81,13 @@ def sdk_sources() -> Path:
     """The directory with the crates ``abi`` and ``sdk``: the checkout's, or those of the wheel.
 
     Raises:
-        Unavailable: ``plugin.sdk``, this installation has none.
+        Unavailable: ``plugin.toolchain``, this installation has none.
     """
     for place in (_HERE.parents[2] / "plugins", _HERE / "sdk_source"):
         if all((place / crate / "Cargo.toml").is_file() for crate in _CRATES):
             return place
     raise Unavailable(
-        "plugin.sdk",
+        "plugin.toolchain",
         "this installation has no SDK sources",
         hint="run make plugins in the checkout, or install a wheel",
     )

@@ -73,7 +73,7 @@ class PluginServer:
                 "id": built.project.id,
                 "module_base64": base64.b64encode(built.module.read_bytes()).decode(),
                 "vectors": json.loads(built.vectors.read_bytes()),
-                "description": json.loads(built.description.read_bytes()),
+                "manifest": built.manifest.read_text("utf-8"),
             },
         )
 
@@ -89,7 +89,7 @@ class PluginServer:
         try:
             answer = self._client.request(method, path, json=body)
         except httpx.InvalidURL as error:
-            raise Invalid("plugin.url", f"{self._url}: {error}") from None
+            raise Invalid("plugin.server", f"{self._url} is no address: {error}") from None
         except httpx.HTTPError as error:
             raise Unavailable(
                 "plugin.server",
@@ -117,9 +117,15 @@ def _error(answer: httpx.Response) -> FluxError:
         }
     if answer.status_code == httpx.codes.UNAUTHORIZED:
         document["hint"] = "give a token: --token, or FLUXHYBRID_TOKEN in the environment"
-    fields = ("code", "message", "hint", "pointer", "line", "column")
     problems = [
-        Problem(**{name: problem[name] for name in fields if name in problem})
+        Problem(
+            str(problem.get("code", "plugin.server")),
+            str(problem.get("message", "")),
+            hint=problem.get("hint"),
+            pointer=problem.get("pointer"),
+            line=problem.get("line"),
+            column=problem.get("column"),
+        )
         for problem in document.get("problems") or ()
     ]
     kind = _KINDS.get(answer.status_code, "internal")

@@ -119,13 +119,19 @@ def _outcome(result: Mapping[str, Any]) -> Outcome:
     plain = Outcome(
         messages=list(result.get("messages") or ()),
         frames=[_bytes(frame) for frame in result.get("frames") or ()],
-        effects=list(result.get("effects") or ()),
+        effects=[_effect(effect) for effect in result.get("effects") or ()],
         state=None if result.get("state") is None else _bytes(result["state"]),
         error=error["code"] if error else None,
         reason=error["text"] if error else "",
     )
     items = result.get("items")
     return plain if items is None else replace(plain, items=[_outcome(item) for item in items])
+
+
+def _effect(effect: Mapping[str, Any]) -> dict[str, Any]:
+    """An action as rules have it, in the words of the ABI."""
+    fields = {name: value for name, value in effect.items() if name != "type"}
+    return {"kind": effect.get("type"), **fields}
 
 
 def _bytes(content: bytes | str) -> bytes:

@@ -37,7 +37,12 @@ def _from_hex(value: Any) -> Any:
         raise ValueError("write pairs of hexadecimal digits, such as 01 ff") from None
 
 
+def _from_state(value: Any) -> Any:
+    return value if value == "*" else _from_hex(value)
+
+
 Hex = Annotated[bytes, BeforeValidator(_from_hex)]
+State = Annotated[bytes | Literal["*"] | None, BeforeValidator(_from_state)]
 
 
 class _Model(BaseModel):
@@ -89,8 +94,8 @@ class Expected(_Model):
     messages: list[dict[str, Any]] = []
     frames: list[Hex] = []
     effects: list[dict[str, Any]] = []
-    state: str | None = None
-    """Hexadecimal; ``*`` is any new state."""
+    state: State = None
+    """``*`` is any new state."""
     error: str | None = None
     """The error's code."""
     items: list[Expected] | None = None

@@ -45,7 +45,7 @@ def message(content: Mapping[str, Any]) -> bytes:
     """The input of ``on_msg`` and ``on_action``: device, ts, tags and values.
 
     Raises:
-        Invalid: ``plugin.message``, something in it is too long, or of no type there is.
+        Invalid: ``plugin.vectors``, something in it is too long, or of no type there is.
     """
     tags, values = content.get("tags", {}), content.get("values", {})
     parts = [_name(content.get("device", "")), struct.pack("<q", content.get("ts", _NO_TIME))]
@@ -77,13 +77,13 @@ def _value(value: Any) -> Iterable[bytes]:
             return (b"\x07", struct.pack("<q", time_ns))
         case dict() | list():
             return (b"\x06", *_sized(orjson.dumps(value)))
-    raise Invalid("plugin.message", f"no value is of the type {type(value).__name__}")
+    raise Invalid("plugin.vectors", f"no value is of the type {type(value).__name__}")
 
 
 def _name(name: str) -> bytes:
     encoded = name.encode()
     if len(encoded) > _NAME_BYTES_MAX:
-        raise Invalid("plugin.message", f"a name has at most {_NAME_BYTES_MAX} bytes: {name:.40}…")
+        raise Invalid("plugin.vectors", f"a name has at most {_NAME_BYTES_MAX} bytes: {name:.40}…")
     return bytes([len(encoded)]) + encoded
 
 

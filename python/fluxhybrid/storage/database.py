@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from fluxhybrid.errors import Unavailable
+from fluxhybrid.errors import Invalid, Unavailable
 from fluxhybrid.storage.faults import fault_of
 from fluxhybrid.storage.schema import bring_up_to_date
 from fluxhybrid.storage.transaction import Transaction
@@ -74,7 +74,10 @@ class Database:
             options["poolclass"] = AsyncAdaptedQueuePool
         elif not self._sqlite:
             options |= {"pool_pre_ping": True, "pool_recycle": _RECYCLE_S}
-        self._engine: AsyncEngine = create_async_engine(parsed, **options)
+        try:
+            self._engine: AsyncEngine = create_async_engine(parsed, **options)
+        except ModuleNotFoundError as error:
+            raise _driver_missing(parsed.get_backend_name(), error.name or "") from error
         if self._sqlite:
             _set_up_sqlite(
                 self._engine, BUSY_TIMEOUT_MS if busy_timeout_ms is None else busy_timeout_ms
@@ -153,6 +156,15 @@ class Database:
                     yield connection
         except (SQLAlchemyError, OSError) as error:
             raise fault_of(error) from error
+
+
+def _driver_missing(backend: str, module: str) -> Invalid:
+    extra = "postgres" if backend == "postgresql" else "mysql"
+    return Invalid(
+        "storage.driver_missing",
+        f"the driver for {backend}, {module}, is not installed",
+        hint=f"pip install 'fluxhybrid[{extra}]'",
+    )
 
 
 def _set_up_sqlite(engine: AsyncEngine, busy_timeout_ms: int) -> None:

@@ -117,7 +117,11 @@ def _of_sqlite(error: sqlite3.Error) -> FluxError:
             hint="restore it from a backup",
         )
     if code == _SQLITE_IOERR:
-        return Unavailable("storage.io", "the disk of the database does not answer rightly")
+        return Unavailable(
+            "storage.io",
+            "reading or writing the database file failed",
+            hint="check the disk it is on",
+        )
     return Internal("storage.failed", "the database refused a statement")
 
 

@@ -13,6 +13,7 @@ use flux_pipeline::ports::Delivery;
 use flux_pipeline::{Ingest, LiveTap, Pipeline, PipelineHealth, PipelineParts};
 use flux_registry::{Applied, ApplyError, ConfigurationFile, Delta, Document, Registry};
 use flux_types::{Generation, Instants, Message, Problem, Qos, SourceId, TenantId, Topic};
+use flux_wasm::Plugins;
 use parking_lot::{Mutex, RwLock};
 
 use crate::access::RegistryAccess;
@@ -45,6 +46,7 @@ pub(crate) struct Running {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) broker: Arc<Broker>,
     pub(crate) server: Mutex<Option<Server>>,
+    pub(crate) plugins: Plugins,
     access: Arc<RegistryAccess>,
     publisher: Arc<Publisher>,
     clock: Instants,
@@ -136,6 +138,8 @@ impl Engine {
             Arc::new(RegistryAccess::new(Arc::clone(&self.registry), mqtt.allow_anonymous));
         let broker = Broker::new(mqtt.limits(), access.clone());
         let delivery: Arc<dyn Delivery> = Arc::new(MqttDelivery(Arc::clone(broker.router())));
+        let plugins = Plugins::open(self.settings.plugin_options())?;
+        crate::plugins::want(&plugins, self.registry.snapshot().plugin_uses());
         let workers = if listeners.is_some() { mqtt.workers } else { 0 };
         let parts = PipelineParts {
             log: log.clone(),
@@ -144,6 +148,7 @@ impl Engine {
             clock,
             ingests: workers + 1,
             rule_limits: self.settings.rules.limits(),
+            plugins: plugins.clone(),
         };
         let (pipeline, mut ingests) = Pipeline::start(self.settings.pipeline(), parts)?;
         let pipeline = Arc::new(pipeline);
@@ -156,6 +161,7 @@ impl Engine {
             pipeline,
             broker,
             server: Mutex::default(),
+            plugins,
             access,
             publisher,
             clock,
@@ -230,6 +236,8 @@ impl Engine {
     /// [`EngineError::Apply`] with everything that is wrong.
     pub fn apply(&self, json: &str) -> Result<Generation, EngineError> {
         let _one_at_a_time = self.order.lock();
+        // first: once it is in force it must not be told that it is not
+        create_data_dir(&self.settings)?;
         let applied = match ConfigurationText::read(json)? {
             ConfigurationText::Document(document) => self.registry.replace(document)?,
             ConfigurationText::Delta(delta) => self.registry.apply(delta)?,
@@ -237,7 +245,6 @@ impl Engine {
         if let Some(running) = &*self.running.read() {
             running.configure(&applied);
         }
-        create_data_dir(&self.settings)?;
         let generation = applied.snapshot.generation();
         self.keeper.keep(applied.snapshot)?;
         Ok(generation)
@@ -352,6 +359,7 @@ impl Running {
     }
 
     fn configure(&self, applied: &Applied) {
+        crate::plugins::want(&self.plugins, applied.plugin_uses());
         for problem in self.pipeline.configure(applied) {
             tracing::error!(%problem, "a part of the configuration does not work");
         }

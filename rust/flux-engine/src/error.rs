@@ -5,6 +5,7 @@ use flux_log::LogError;
 use flux_net::NetError;
 use flux_pipeline::{AlarmError, CommandError, PipelineError, Refusal};
 use flux_registry::{ApplyError, FileError};
+use flux_wasm::PluginError;
 use flux_types::{AlarmId, Coded, ErrorKind, Problem};
 
 /// Everything the engine can answer instead.
@@ -38,6 +39,9 @@ pub enum EngineError {
     /// A message was not taken.
     #[error("the message was not published")]
     Publish(#[from] Refusal),
+    /// A plugin cannot be loaded, called or found.
+    #[error("{0}")]
+    Plugin(#[from] PluginError),
     /// Nobody else can listen to what happens.
     #[error("the live events cannot be listened to")]
     Tap(#[from] BusError),
@@ -64,6 +68,7 @@ impl EngineError {
         match self {
             Self::Apply(error) => error.problems().to_vec(),
             Self::Net(error) => vec![error.problem()],
+            Self::Plugin(error) => error.to_problems(),
             _ => Vec::new(),
         }
     }
@@ -99,8 +104,10 @@ impl Coded for EngineError {
             Self::Alarm(_) => "alarm.not_recorded",
             Self::Command(CommandError::UnknownDevice(_)) => "command.unknown_device",
             Self::Command(CommandError::TooMany) => "command.too_many",
+            Self::Command(CommandError::Slow) => "command.slow",
             Self::Command(_) => "command.not_recorded",
             Self::Publish(error) => error.code(),
+            Self::Plugin(error) => error.code(),
             Self::Tap(error) => error.code(),
             Self::Invalid(_) => "engine.invalid",
             Self::NotFound { .. } => "engine.not_found",
@@ -121,6 +128,7 @@ impl Coded for EngineError {
                 ErrorKind::NotFound
             }
             Self::Publish(error) => error.kind(),
+            Self::Plugin(error) => error.kind(),
             Self::Tap(error) => error.kind(),
             Self::Alarm(_) | Self::Command(_) | Self::Stopped => ErrorKind::Unavailable,
         }

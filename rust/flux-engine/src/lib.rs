@@ -24,6 +24,7 @@ mod keeper;
 mod metrics;
 mod mqtt;
 mod people;
+mod plugins;
 mod publisher;
 mod records;
 mod scripts;
@@ -34,5 +35,6 @@ pub use error::EngineError;
 pub use people::Paging;
 pub use records::live_event;
 pub use settings::{
-    DataPlaneSettings, DurabilityWord, EngineSettings, EventbusSettings, MqttSettings, RuleSettings,
+    DataPlaneSettings, DurabilityWord, EngineSettings, EventbusSettings, MqttSettings, PluginSettings,
+    RuleSettings,
 };

@@ -9,6 +9,7 @@ use flux_log::SYNC_BUCKETS_US;
 use flux_mqtt::DropReason;
 use flux_net::CloseReason;
 use flux_types::Qos;
+use flux_wasm::{DURATION_BUCKETS_NS, FailureReason, Health, PluginStatus};
 
 use crate::engine::{Engine, Running};
 use crate::error::EngineError;
@@ -63,6 +64,7 @@ impl Engine {
         log(&mut page, &running);
         mqtt(&mut page, &running);
         network(&mut page, &running);
+        plugins(&mut page, &running);
         Ok(page.0)
     }
 
@@ -101,6 +103,12 @@ fn pipeline(page: &mut Page, running: &Running) {
     let help = "Payloads that could not be decoded.";
     counter("flux_decode_failures_total", help, values.decode_failures);
     counter("flux_transform_failures_total", "Transforms that failed.", values.transform_failures);
+    let help = "Plugins passed over in a chain because a call failed.";
+    counter("flux_plugin_phase_failures_total", help, values.plugin_phase_failures);
+    let help = "Effects that a plugin asked for and may not have.";
+    counter("flux_plugin_effects_refused_total", help, values.plugin_effects_refused);
+    let help = "States of plugins for which there was no room.";
+    counter("flux_plugin_states_refused_total", help, values.plugin_states_refused);
     let help = "Samples dropped by a transform.";
     counter("flux_samples_dropped_by_transform_total", help, values.samples_dropped_by_transform);
     let help = "Values for which their device had no room.";
@@ -233,4 +241,62 @@ fn network(page: &mut Page, running: &Running) {
     let closed = CloseReason::ALL.map(|reason| (reason.as_str().to_owned(), values.closed(reason)));
     let help = ("flux_net_closed_total", "counter", "Connections closed.");
     page.labelled(help, "reason", closed);
+}
+
+/// By plugin: their ids are of letters, digits, `_` and `-`, so there is nothing to escape.
+fn plugins(page: &mut Page, running: &Running) {
+    let mut all = running.plugins.list();
+    all.retain(|status| matches!(status.health, Health::Running | Health::SetAside));
+    let cache = running.plugins.cache_stats();
+    let help = "Compiled plugins found on disk and not believed.";
+    page.counter("flux_plugin_cache_refused_total", help, cache.refused);
+    let mut by_plugin = |name, kind, help, value: fn(&PluginStatus) -> u64| {
+        let values = all.iter().map(|status| (status.id.clone(), value(status)));
+        page.labelled((name, kind, help), "plugin", values);
+    };
+    let calls = "Calls into plugins; a batch is one.";
+    by_plugin("flux_plugin_calls_total", "counter", calls, |s| s.calls.calls);
+    let hits = "Times an instance was there.";
+    by_plugin("flux_plugin_pool_hits_total", "counter", hits, |s| s.pool.hits);
+    let misses = "Times an instance had to be made.";
+    by_plugin("flux_plugin_pool_misses_total", "counter", misses, |s| s.pool.misses);
+    let available = "Instances that wait for work.";
+    by_plugin("flux_plugin_pool_available", "gauge", available, |s| s.pool.available as u64);
+    let aside = "1 while the plugin's breaker is open.";
+    by_plugin("flux_plugin_set_aside", "gauge", aside, |s| u64::from(s.health == Health::SetAside));
+    plugin_failures(page, &all);
+    plugin_durations(page, &all);
+}
+
+fn plugin_failures(page: &mut Page, all: &[PluginStatus]) {
+    let name = "flux_plugin_failures_total";
+    if !all.is_empty() {
+        page.head(name, "counter", "Calls of plugins that failed, by reason.");
+    }
+    for status in all {
+        for (reason, count) in FailureReason::ALL.iter().zip(status.calls.failures) {
+            let (id, reason) = (&status.id, reason.as_str());
+            let _ = writeln!(page.0, "{name}{{plugin=\"{id}\",reason=\"{reason}\"}} {count}");
+        }
+    }
+}
+
+fn plugin_durations(page: &mut Page, all: &[PluginStatus]) {
+    let name = "flux_plugin_duration_seconds";
+    if !all.is_empty() {
+        page.head(name, "histogram", "Time of a call, estimated from one in sixteen.");
+    }
+    for PluginStatus { id, calls, .. } in all {
+        let mut sum = 0;
+        for (bound_ns, count) in DURATION_BUCKETS_NS.iter().zip(&calls.duration_buckets) {
+            sum += count;
+            let bound = *bound_ns as f64 / 1e9;
+            let _ = writeln!(page.0, "{name}_bucket{{plugin=\"{id}\",le=\"{bound}\"}} {sum}");
+        }
+        let count: u64 = calls.duration_buckets.iter().sum();
+        let _ = writeln!(page.0, "{name}_bucket{{plugin=\"{id}\",le=\"+Inf\"}} {count}");
+        let seconds = calls.duration_ns as f64 / 1e9;
+        let _ = writeln!(page.0, "{name}_sum{{plugin=\"{id}\"}} {seconds}");
+        let _ = writeln!(page.0, "{name}_count{{plugin=\"{id}\"}} {count}");
+    }
 }

@@ -31,8 +31,12 @@ impl Publisher {
         let mut position = Position::START;
         let incoming = Incoming { message: Arc::clone(&message), at_once: !promised };
         self.ingest.lock().accept(&[incoming], |_, placed| position = placed)?;
-        if promised && !matches!(self.log.wait_committed(position, COMMIT_WAIT), Ok(true)) {
-            return Err(Refusal::Stopped);
+        if promised {
+            match self.log.wait_committed(position, COMMIT_WAIT) {
+                Ok(true) => {}
+                Ok(false) => return Err(Refusal::Slow),
+                Err(_) => return Err(Refusal::Stopped),
+            }
         }
         self.delivery.route(&message);
         Ok(position)

@@ -1,7 +1,7 @@
 //! Tells the registry whether scripts compile and mappings hold.
 
 use flux_pipeline::decode::Decoder;
-use flux_registry::{DecodeSpec, ScriptCheck, ScriptKind};
+use flux_registry::{JsonMapping, ScriptCheck, ScriptKind};
 use flux_rules::{Compiler, Environment, Limits, RuleDefinition, Transform};
 use flux_types::{Problem, RuleId, TenantId};
 
@@ -40,8 +40,8 @@ impl ScriptCheck for Scripts {
         outcome.err().map(|error| error.to_problem()).into_iter().collect()
     }
 
-    fn check_decode(&self, spec: &DecodeSpec) -> Vec<Problem> {
-        Decoder::compile(spec).err().unwrap_or_default()
+    fn check_mapping(&self, mapping: &JsonMapping) -> Vec<Problem> {
+        Decoder::compile(mapping).err().unwrap_or_default()
     }
 }
 

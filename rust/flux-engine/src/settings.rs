@@ -28,6 +28,9 @@ pub struct EngineSettings {
     /// Limits of scripts.
     #[serde(default)]
     pub rules: RuleSettings,
+    /// Plugins and their limits.
+    #[serde(default)]
+    pub plugins: PluginSettings,
 }
 
 impl EngineSettings {
@@ -40,8 +43,29 @@ impl EngineSettings {
             engine: DataPlaneSettings::default(),
             eventbus: EventbusSettings::default(),
             rules: RuleSettings::default(),
+            plugins: PluginSettings::default(),
         }
     }
+
+    pub(crate) fn plugin_options(&self) -> flux_wasm::Options {
+        let PluginSettings { dir, bundled_dir, limits } = &self.plugins;
+        let mut options = flux_wasm::Options::new(limits.clone());
+        options.directory.clone_from(dir);
+        options.bundled.clone_from(bundled_dir);
+        options.storing(self.data_dir.join("plugins"))
+    }
+}
+
+/// `[plugins]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginSettings {
+    /// The directory that is watched for plugins; none: they come by the API only.
+    pub dir: Option<PathBuf>,
+    /// Plugins that come with the program.
+    pub bundled_dir: Option<PathBuf>,
+    /// What plugins may use.
+    pub limits: flux_wasm::Limits,
 }
 
 /// `[mqtt]`.

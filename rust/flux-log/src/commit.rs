@@ -3,7 +3,7 @@
 //! Owns the segment that is being written and the watermark. Must never move the watermark past
 //! what is synced (unless told to), nor try again after a failed write or sync.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::format::{
 };
 use crate::options::Durability;
 use crate::segment::Segment;
-use crate::shared::Shared;
+use crate::shared::{Shared, Spare};
 use crate::stats::Counters;
 
 /// A failure that stops the log.
@@ -37,6 +37,8 @@ pub(crate) struct Committer {
     synced: u64,
     /// Offset up to which a commit mark on disk says so.
     marked: u64,
+    /// Something was written to the segment since its last sync.
+    unsynced: bool,
     empty: Taken,
 }
 
@@ -57,7 +59,7 @@ impl Committer {
     ) -> Self {
         let seed = segment.header.seed();
         let empty = Taken::default();
-        Self { shared, segment, file, seed, synced, marked: synced, empty }
+        Self { shared, segment, file, seed, synced, marked: synced, unsynced: false, empty }
     }
 
     /// Works until the log closes or stops.
@@ -150,7 +152,9 @@ impl Committer {
         }
         let last = extended.last().map_or(0, |e| e.last);
         if self.shared.options.durability == Durability::Sync {
-            self.sync()?;
+            if self.unsynced {
+                self.sync()?;
+            }
             self.synced = last;
         }
         self.segment.set_end(stamp);
@@ -176,9 +180,7 @@ impl Committer {
         bytes: &mut [u8],
         stamp: Stamp,
     ) -> Result<Extended, Failure> {
-        if let Some(base) = run.new_base {
-            self.roll_over(base, stamp)?;
-        }
+        let nameless = run.new_base.map(|base| self.roll_over(base, stamp)).transpose()?;
         for frame in frames {
             let at = frame.at - run.at;
             let (head, payload) = bytes[at..].split_at_mut(FRAME_HEADER_BYTES);
@@ -195,7 +197,12 @@ impl Committer {
             self.segment.note_frame(frame.first, run.file_offset + at as u64);
         }
         self.file.write_at(run.file_offset, bytes).map_err(|error| self.failure("write", error))?;
+        self.unsynced = true;
         Counters::add(&self.shared.counters.written_bytes, bytes.len() as u64);
+        if let Some(path) = nameless {
+            self.sync()?;
+            give_name(&self.shared, &path, &self.segment.path)?;
+        }
         Ok(Extended {
             segment: Arc::clone(&self.segment),
             new: run.new_base.is_some(),
@@ -211,9 +218,10 @@ impl Committer {
         Counters::add(&counters.commits, 1);
     }
 
-    fn sync(&self) -> Result<(), Failure> {
+    fn sync(&mut self) -> Result<(), Failure> {
         let begun = Instant::now();
         self.file.sync_data().map_err(|error| self.failure("sync", error))?;
+        self.unsynced = false;
         self.shared.counters.synced(begun.elapsed());
         Ok(())
     }
@@ -222,10 +230,14 @@ impl Committer {
         Failure { operation, path: self.segment.path.clone(), error }
     }
 
-    /// Begins the next segment. The old one is synced whole before the new one gets its name: a
-    /// segment that another follows therefore has no torn tail, and any hole in it is damage.
-    fn roll_over(&mut self, base: u64, stamp: Stamp) -> Result<(), Failure> {
-        self.sync()?;
+    /// Begins the next segment; what it is called until it gets its name. The old one is synced
+    /// whole before: a segment that another follows therefore has no torn tail, and any hole in it
+    /// is damage. The new one gets its name with its first records, so that one sync does for
+    /// both.
+    fn roll_over(&mut self, base: u64, stamp: Stamp) -> Result<PathBuf, Failure> {
+        if self.unsynced {
+            self.sync()?;
+        }
         self.synced = base - 1;
         let Some(spare) = self.shared.spares.lock().pop_front() else {
             let error = std::io::Error::other("a prepared segment is missing");
@@ -234,14 +246,14 @@ impl Committer {
         let previous = Position { epoch: self.shared.epoch, offset: base - 1 };
         let old = self.segment.header.key();
         let header = segment_header(&self.shared, base, stamp, previous, old, stamp);
-        let (segment, file) = install(&self.shared, spare, header)?;
+        let segment = begin(&self.shared, &spare, header)?;
         self.segment.set_end(stamp);
         self.segment = segment;
-        self.file = file;
+        self.file = spare.file;
         self.seed = self.segment.header.seed();
         Counters::add(&self.shared.counters.rollovers, 1);
         Counters::add(&self.shared.counters.written_bytes, HEADER_BYTES as u64);
-        Ok(())
+        Ok(spare.path)
     }
 
     /// Lets readers find what is written.
@@ -344,24 +356,35 @@ pub(crate) fn segment_header(
     }
 }
 
-/// Makes a spare a segment: header first, synced, then the name, synced.
+/// Makes a spare a segment without records: header first, synced, then the name, synced.
 pub(crate) fn install(
     shared: &Shared,
-    spare: crate::shared::Spare,
+    spare: Spare,
     header: SegmentHeader,
 ) -> Result<(Arc<Segment>, Arc<dyn DiskFile>), Failure> {
-    let path = shared.dir().join(segment_name(header.key()));
-    let fail = |operation, path: &PathBuf| {
-        let path = path.clone();
-        move |error| Failure { operation, path, error }
-    };
-    spare.file.write_at(0, &header.encode()).map_err(fail("write", &spare.path))?;
+    let segment = begin(shared, &spare, header)?;
     spare.file.sync_data().map_err(fail("sync", &spare.path))?;
+    give_name(shared, &spare.path, &segment.path)?;
+    Ok((segment, spare.file))
+}
+
+/// Writes the header into a spare.
+fn begin(shared: &Shared, spare: &Spare, header: SegmentHeader) -> Result<Arc<Segment>, Failure> {
+    let path = shared.dir().join(segment_name(header.key()));
+    spare.file.write_at(0, &header.encode()).map_err(fail("write", &spare.path))?;
+    Ok(Arc::new(Segment::new(header, path, shared.options.segment_bytes)))
+}
+
+/// Gives a synced file the name of a segment.
+fn give_name(shared: &Shared, from: &Path, to: &Path) -> Result<(), Failure> {
     let disk = &shared.options.disk;
-    disk.rename(&spare.path, &path).map_err(fail("rename", &spare.path))?;
-    disk.sync_dir(shared.dir()).map_err(fail("sync", &shared.options.dir))?;
-    let bytes = shared.options.segment_bytes;
-    Ok((Arc::new(Segment::new(header, path, bytes)), spare.file))
+    disk.rename(from, to).map_err(fail("rename", from))?;
+    disk.sync_dir(shared.dir()).map_err(fail("sync", shared.dir()))
+}
+
+fn fail(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
+    let path = path.to_owned();
+    move |error| Failure { operation, path, error }
 }
 
 impl From<Failure> for crate::error::LogError {

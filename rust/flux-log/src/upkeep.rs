@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flux_types::Position;
 
@@ -17,9 +17,41 @@ use crate::shared::{Shared, Spare};
 use crate::stats::Counters;
 use crate::view::{Plan, SegmentFacts, ViewClass, ViewEvent, ViewFacts, plan};
 
-/// Zeros written between two syncs while a segment is prepared: a larger burst would delay the
-/// commits that share the disk.
-const ZERO_BYTES: usize = 1 << 20;
+/// Zeros written between two syncs while a segment is prepared, at first: a larger burst would
+/// delay the commits that share the disk.
+const BURST_BYTES_MIN: usize = 1 << 20;
+/// And at most.
+const BURST_BYTES_MAX: usize = 16 << 20;
+
+/// How much is written between two syncs.
+///
+/// Where a sync takes its time whatever there is to write (flash behind a slow bus), bursts of a
+/// fixed size would bound the whole log to that size a sync. With a latency of `l` and `c` a byte,
+/// doubling a burst makes each byte cheaper by a quarter or more as long as the burst is smaller
+/// than `l / c`: so it grows until writing takes about as long as the sync does anyway.
+#[derive(Debug)]
+struct Burst {
+    bytes: usize,
+    ns_per_byte: f64,
+}
+
+impl Burst {
+    const fn new() -> Self {
+        Self { bytes: BURST_BYTES_MIN, ns_per_byte: f64::INFINITY }
+    }
+
+    /// Learns from a burst that took so long.
+    fn done(&mut self, bytes: usize, took: Duration) {
+        let ns_per_byte = took.as_nanos() as f64 / bytes.max(1) as f64;
+        let change = ns_per_byte / self.ns_per_byte;
+        if change < 0.75 {
+            self.bytes = (self.bytes * 2).min(BURST_BYTES_MAX);
+        } else if change > 1.25 {
+            self.bytes = (self.bytes / 2).max(BURST_BYTES_MIN);
+        }
+        self.ns_per_byte = ns_per_byte;
+    }
+}
 
 pub(crate) fn run(shared: &Shared) {
     let interval = Duration::from_millis(shared.options.upkeep_interval_ms);
@@ -102,16 +134,23 @@ fn fill(shared: &Shared, path: &std::path::Path) -> io::Result<Arc<dyn DiskFile>
     let bytes = shared.options.segment_bytes;
     let file = shared.options.disk.create(path)?;
     file.allocate(bytes)?;
-    let zeros = vec![0; ZERO_BYTES.min(usize::try_from(bytes).unwrap_or(ZERO_BYTES))];
+    let zeros = vec![0; BURST_BYTES_MIN.min(usize::try_from(bytes).unwrap_or(BURST_BYTES_MIN))];
+    let mut burst = Burst::new();
     let mut at = 0;
     while at < bytes {
         if shared.closing.load(Ordering::Acquire) {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let part = zeros.len().min(usize::try_from(bytes - at).unwrap_or(zeros.len()));
-        file.write_at(at, zeros.get(..part).unwrap_or_default())?;
+        let begun = Instant::now();
+        let end = bytes.min(at + burst.bytes as u64);
+        let from = at;
+        while at < end {
+            let part = zeros.len().min(usize::try_from(end - at).unwrap_or(zeros.len()));
+            file.write_at(at, zeros.get(..part).unwrap_or_default())?;
+            at += part as u64;
+        }
         file.sync_data()?;
-        at += part as u64;
+        burst.done(usize::try_from(end - from).unwrap_or(BURST_BYTES_MAX), begun.elapsed());
     }
     file.sync_all()?;
     Ok(file)
@@ -255,5 +294,38 @@ fn tell_budgets(shared: &Shared, segments: &[SegmentFacts], views: &[ViewFacts])
         } else {
             shared.on_view.tell(&ViewEvent::WithinBudget { name });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The burst after a whole segment, with a sync that takes `latency` and `per_mib` a MiB.
+    fn settled(latency: Duration, per_mib: Duration) -> usize {
+        let mut burst = Burst::new();
+        for _ in 0..16 {
+            let mib = u32::try_from(burst.bytes >> 20).unwrap();
+            burst.done(burst.bytes, latency + per_mib * mib);
+        }
+        burst.bytes >> 20
+    }
+
+    #[test]
+    fn bursts_grow_until_the_bytes_take_as_long_as_the_sync() {
+        let ms = Duration::from_millis;
+        assert_eq!(settled(ms(0), ms(2)), 2, "bytes are all that counts: small bursts");
+        assert_eq!(settled(ms(20), ms(2)), 16, "a slow sync: few of them");
+        assert_eq!(settled(ms(200), ms(1)), 16, "and never more than so much at once");
+    }
+
+    #[test]
+    fn a_burst_that_became_slower_is_halved() {
+        let mut burst = Burst::new();
+        burst.done(1 << 20, Duration::from_millis(20));
+        burst.done(2 << 20, Duration::from_millis(21));
+        assert_eq!(burst.bytes, 4 << 20);
+        burst.done(4 << 20, Duration::from_millis(90));
+        assert_eq!(burst.bytes, 2 << 20);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use flux_pipeline::decode::{DecodeContext, Decoder};
-use flux_registry::{DecodeSpec, Document, ScriptCheck, ScriptKind, compile};
+use flux_registry::{Document, JsonMapping, ScriptCheck, ScriptKind, compile};
 use flux_types::{Problem, TenantId};
 
 struct NoScripts;
@@ -41,12 +41,12 @@ fn main() -> Result<(), String> {
         received_ns: 1,
         named: &|_| Some(Arc::clone(device)),
     };
-    let mapped: DecodeSpec = serde_json::from_str(
-        r#"{"type": "json", "ts": "at", "ts_unit": "s",
+    let mapped: JsonMapping = serde_json::from_str(
+        r#"{"ts": "at", "ts_unit": "s",
             "values": {"t": "data[0].t", "h": "data[0].h", "rssi": "meta.rssi"}}"#,
     )
     .map_err(|error| error.to_string())?;
-    let flat = DecodeSpec::default();
+    let flat = JsonMapping::default();
     let cases = [
         ("flat, 4 values", FLAT, &flat),
         ("flat, 3 long numbers", THREE, &flat),

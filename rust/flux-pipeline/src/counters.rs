@@ -47,6 +47,12 @@ counters! {
     transform_failures,
     /// Values for which their device had no room.
     values_refused,
+    /// Effects that a plugin asked for and was not granted, or that cannot be.
+    plugin_effects_refused,
+    /// Plugins passed over in a chain because a call failed.
+    plugin_phase_failures,
+    /// States of plugins for which there was no room.
+    plugin_states_refused,
     /// Rules evaluated.
     rules_executed,
     /// Rules that said true.

@@ -105,6 +105,9 @@ pub enum Refusal {
     /// The log stopped after a failure, or is closed.
     #[error("the log has stopped")]
     Stopped,
+    /// It was taken, and is not on disk after a long wait: it may still get there, and be decided.
+    #[error("the message is not on disk yet; it may still get there")]
+    Slow,
     /// One of the messages is larger than a record may be.
     #[error("a message is larger than a record may be")]
     TooLarge,
@@ -116,6 +119,7 @@ impl Coded for Refusal {
             Self::Busy => "ingest.busy",
             Self::Full => "ingest.disk_full",
             Self::Stopped => "ingest.stopped",
+            Self::Slow => "ingest.slow",
             Self::TooLarge => "ingest.too_large",
         }
     }

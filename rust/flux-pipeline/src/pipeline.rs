@@ -27,7 +27,7 @@ use crate::recovery::{Recovered, recover};
 use crate::settings::PipelineSettings;
 use crate::shard::{Change, Control, Decided, Decider, DeciderPorts, Shard, ShardPorts};
 use crate::snapshotter::Snapshotter;
-use crate::views::Views;
+use crate::views::{PluginStates, Views};
 
 /// What the pipeline is started with.
 pub struct PipelineParts {
@@ -43,6 +43,8 @@ pub struct PipelineParts {
     pub ingests: usize,
     /// Limits of scripts.
     pub rule_limits: flux_rules::Limits,
+    /// The plugins that decode and look at messages.
+    pub plugins: flux_wasm::Plugins,
 }
 
 /// A running pipeline.
@@ -112,6 +114,8 @@ impl Pipeline {
         let publications = Arc::new(AtomicUsize::new(0));
         let decider_ports = DeciderPorts {
             latest: Arc::clone(&views.latest),
+            plugins: parts.plugins,
+            plugin_states: Arc::clone(&views.plugin_states),
             live: live.clone(),
             counters: Arc::clone(&counters),
             clock,
@@ -123,17 +127,21 @@ impl Pipeline {
         };
         let snapshot = parts.registry.snapshot();
         let everything = Arc::new(everything(&snapshot));
-        let decider = || {
+        let decider = |ports: DeciderPorts| {
             let snapshot = Arc::clone(&snapshot);
-            let mut decider =
-                Decider::new(decider_ports.clone(), &parts.rule_limits, Arc::clone(&snapshot));
+            let mut decider = Decider::new(ports, &parts.rule_limits, Arc::clone(&snapshot));
             let change = Change { snapshot, changes: Arc::clone(&everything) };
             for problem in decider.configure(change) {
                 tracing::error!(%problem, "a part of the configuration does not work");
             }
             decider
         };
-        let recovered = recover(&log, &views, &counters, &mut decider(), settings.shards)?;
+        // what is decided again after the cursors must find states as they were there: those that
+        // come of reviewing are kept apart
+        let states = PluginStates::new(settings.views.plugin_states_bytes_max);
+        let reviewing = DeciderPorts { plugin_states: Arc::new(states), ..decider_ports.clone() };
+        let mut reviewer = decider(reviewing);
+        let recovered = recover(&log, &views, &counters, &mut reviewer, settings.shards)?;
 
         let outbox_bell = Doorbell::new();
         let (inputs, outbox_in) = channel(settings.outbox_len_max, outbox_bell.clone())
@@ -203,7 +211,7 @@ impl Pipeline {
             recovered_records: recovered.records,
             _subscriptions: Vec::new(),
         };
-        let rings = pipeline.start_shards(&recovered, parts.ingests, &publications, decider)?;
+        let rings = pipeline.start_shards(&recovered, parts.ingests, &publications, || decider(decider_ports.clone()))?;
         pipeline.wake_on_commit(&log);
         let open_alarms = recovered.alarms;
         let outbox = spawn("outbox", move || outbox_thread.run(open_alarms))?;

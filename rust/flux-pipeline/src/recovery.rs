@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flux_log::{Batch, Log, LogError, Record};
-use flux_types::{FiringId, Position, TenantId};
+use flux_types::{FiringId, Position, TenantId, hex};
 
 use crate::counters::{Counters, count};
 use crate::error::PipelineError;
 use crate::firing::{Action, Firing};
 use crate::journal::{
-    AlarmEvent, Cause, CommandEvent, Cursor, DecodedMessage, JournalError, PresenceEvent,
-    RecordKind, WebhookEvent, read_event,
+    AlarmEvent, Cause, CommandEvent, Cursor, DecodedMessage, JournalError, PluginStateEvent,
+    PresenceEvent, RecordKind, WebhookEvent, read_event,
 };
 use crate::outbox::{OpenAlarmAction, pending_webhook, requested_by};
 use crate::shard::{Decider, Fired, decision};
@@ -79,6 +79,10 @@ pub(crate) fn recover(
             let snapshot = Snapshot::from_bytes(&saved.bytes)?;
             snapshot.cursors.iter().for_each(|cursor| replay.cursors.note(*cursor));
             snapshot.restore(views);
+            // reviewing goes on from there, apart: what it keeps on the way is thrown away
+            for (tenant, plugin, source, state) in views.plugin_states.to_vec() {
+                replay.decider.plugin_states().set(tenant, &source, &plugin, state);
+            }
             replay.end = saved.position;
             log.reader_after(saved.position)
         }
@@ -134,12 +138,25 @@ impl Replay<'_> {
                 let event: WebhookEvent = read_event(kind, record.body)?;
                 self.views.webhooks.lock().finish(event.id);
             }
+            RecordKind::PluginState => {
+                let event: PluginStateEvent = read_event(kind, record.body)?;
+                self.keep(tenant, &event);
+            }
             RecordKind::Presence => {
                 let event: PresenceEvent = read_event(kind, record.body)?;
                 self.views.presence.lock().restore(event.device, event.at_ms);
             }
         }
         Ok(())
+    }
+
+    fn keep(&mut self, tenant: TenantId, event: &PluginStateEvent) {
+        let PluginStateEvent { plugin, source, state } = event;
+        let state = hex::decode(state).unwrap_or_default();
+        let plugin = plugin.as_str().into();
+        if !self.views.plugin_states.set(tenant, source, &plugin, state.into()) {
+            count(&self.counters.plugin_states_refused);
+        }
     }
 
     fn firing(&mut self, position: Position, firing: Firing) {

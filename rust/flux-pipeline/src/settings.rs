@@ -45,7 +45,7 @@ impl Default for PipelineSettings {
             shards: 1,
             ring_capacity: 1024,
             batch_len_max: 256,
-            lag_records_max: 1_000_000,
+            lag_records_max: 200_000,
             hops_max: 8,
             publications_pending_max: 4096,
             reply_timeout: Duration::from_secs(30),

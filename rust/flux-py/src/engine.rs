@@ -16,6 +16,7 @@ use serde_json::Value as Json;
 use crate::convert::{shaped, to_json, to_payload, to_python};
 use crate::door::{Native, forks, guarded};
 use crate::events::EventStream;
+use crate::plugins::package;
 use crate::failure::{problems_to_python, raised, wrong_qos};
 
 type RustEngine = flux_engine::Engine;
@@ -277,6 +278,49 @@ impl Engine {
             let payload = to_payload(payload)?.to_vec();
             self.ask(py, |engine| engine.publish(TenantId(tenant), topic, payload, qos))
         })
+    }
+
+    /// Every plugin with its health.
+    fn plugins<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.ask_json(py, RustEngine::plugins)
+    }
+
+    /// One plugin.
+    fn plugin<'py>(&self, py: Python<'py>, plugin_id: &str) -> PyResult<Bound<'py, PyAny>> {
+        self.ask_json(py, |engine| engine.plugin(plugin_id))
+    }
+
+    /// Puts a plugin in force, in place of what runs under that id.
+    #[pyo3(signature = (plugin_id, wasm, vectors=None, manifest=None))]
+    fn install_plugin<'py>(
+        &self,
+        py: Python<'py>,
+        plugin_id: &str,
+        wasm: Vec<u8>,
+        vectors: Option<Vec<u8>>,
+        manifest: Option<Vec<u8>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let package = package(wasm, vectors, manifest);
+        self.ask_json(py, |engine| engine.install_plugin(plugin_id, &package))
+    }
+
+    /// Puts the version before the present one in force again.
+    fn roll_back_plugin<'py>(
+        &self,
+        py: Python<'py>,
+        plugin_id: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.ask_json(py, |engine| engine.roll_back_plugin(plugin_id))
+    }
+
+    /// Removes a plugin that was installed.
+    fn remove_plugin(&self, py: Python<'_>, plugin_id: &str) -> PyResult<()> {
+        self.ask(py, |engine| engine.remove_plugin(plugin_id))
+    }
+
+    /// Looks at the plugins' directory now; the status of each plugin that was looked at.
+    fn reload_plugins<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.ask_json(py, RustEngine::reload_plugins)
     }
 
     /// Live events of a tenant, of these kinds or of all.

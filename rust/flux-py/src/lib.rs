@@ -13,6 +13,7 @@ mod events;
 mod failure;
 mod feed;
 mod logs;
+mod plugins;
 mod scripts;
 
 /// The data plane of fluxhybrid. Use it through `fluxhybrid.engine`.
@@ -26,6 +27,8 @@ mod _native {
     use crate::events::{EventBatch, EventIterator, EventStream};
     #[pymodule_export]
     use crate::logs::init_logging;
+    #[pymodule_export]
+    use crate::plugins::PluginManager;
     #[pymodule_export]
     use crate::scripts::{Evaluation, ScriptEngine};
 

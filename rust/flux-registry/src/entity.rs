@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flux_types::{DeviceId, Key, PrincipalId, ProductId, TenantId, TopicFilter};
 use serde_json::Value;
 
-use crate::document::{DecodeSpec, DeviceEntry, PrincipalEntry, ProductEntry};
+use crate::document::{DecodeSpec, DeviceEntry, PluginUse, PrincipalEntry, ProductEntry};
 use crate::resolve::TopicKind;
 use crate::secret::Secrets;
 use crate::tags::Tags;
@@ -28,6 +28,8 @@ pub struct Product {
     pub reply: TopicTemplate,
     /// How payloads become values.
     pub decode: DecodeSpec,
+    /// Plugins that look at each decoded message before it is stored, in order.
+    pub plugin_chain: Vec<PluginUse>,
     /// The Rhai script that edits values after decode.
     pub transform: Option<Arc<str>>,
     /// The thing model and whatever else belongs to the product.
@@ -51,6 +53,11 @@ impl Product {
         }
     }
 
+    /// The plugins its devices' messages go through.
+    pub fn plugin_uses(&self) -> impl Iterator<Item = &PluginUse> {
+        self.decode.plugin().into_iter().chain(&self.plugin_chain)
+    }
+
     pub(crate) fn to_entry(&self) -> ProductEntry {
         ProductEntry {
             id: self.id,
@@ -60,6 +67,7 @@ impl Product {
             command_topic_template: self.command.to_string(),
             reply_topic_template: self.reply.to_string(),
             decode: self.decode.clone(),
+            plugin_chain: self.plugin_chain.clone(),
             transform: self.transform.as_deref().map(str::to_owned),
             metadata: self.metadata.clone(),
         }

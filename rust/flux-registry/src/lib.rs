@@ -55,9 +55,9 @@ pub use access::{AuthDenied, DeniedReason, Grants, Identity, Principal, Standing
 pub use compile::{compile, compile_delta, compile_within};
 pub use document::{
     ActionEntry, AlarmEntry, COMMAND_TEMPLATE, ClearAlarmEntry, CommandEntry, DecodeSpec, Delete,
-    Delta, DeviceEntry, Document, JsonMapping, PrincipalEntry, ProductEntry, PublishEntry,
-    REPLY_TEMPLATE, RuleEntry, SourcesEntry, TELEMETRY_TEMPLATE, TenantEntry, TimeUnit, Upsert,
-    WebhookEntry,
+    Delta, DeviceEntry, Document, JsonMapping, PluginUse, PrincipalEntry, ProductEntry,
+    PublishEntry, REPLY_TEMPLATE, RuleEntry, SourcesEntry, TELEMETRY_TEMPLATE, TenantEntry,
+    TimeUnit, Upsert, WebhookEntry,
 };
 pub use entity::{Account, Device, Product};
 pub use error::{ApplyError, FileError};

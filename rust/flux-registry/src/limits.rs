@@ -34,7 +34,10 @@ pub struct Limits {
     pub tags_max: usize,
     /// Mapped values of one product.
     pub decode_values_max: usize,
-    /// Bytes of JSON of one product's metadata, one action's payload or parameters, and of `env`.
+    /// Plugins in the chain of one product or rule.
+    pub plugin_chain_max: usize,
+    /// Bytes of JSON of one product's metadata, one use of a plugin's settings, one action's
+    /// payload or parameters, and of `env`.
     pub json_bytes_max: usize,
     /// Bytes of a webhook's URL.
     pub url_bytes_max: usize,
@@ -62,6 +65,7 @@ impl Default for Limits {
             text_bytes_max: 4096,
             tags_max: 32,
             decode_values_max: 1024,
+            plugin_chain_max: 8,
             json_bytes_max: 256 * 1024,
             url_bytes_max: 2048,
             headers_max: 32,

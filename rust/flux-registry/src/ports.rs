@@ -2,7 +2,7 @@
 
 use flux_types::Problem;
 
-use crate::DecodeSpec;
+use crate::JsonMapping;
 
 /// What a script is for, and so which names and functions it sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,8 +22,8 @@ pub trait ScriptCheck: Send + Sync {
 
     /// What is wrong with a product's mapping, with pointers relative to `decode`; nothing when a
     /// decoder can be made of it.
-    fn check_decode(&self, spec: &DecodeSpec) -> Vec<Problem> {
-        let _ = spec;
+    fn check_mapping(&self, mapping: &JsonMapping) -> Vec<Problem> {
+        let _ = mapping;
         Vec::new()
     }
 }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::access::{Grants, Identity, Principal};
 use crate::compile::{compile_delta, compile_within};
-use crate::document::{Delta, Document};
+use crate::document::{Delta, Document, PluginUse};
 use crate::error::ApplyError;
 use crate::limits::Limits;
 use crate::ports::ScriptCheck;
@@ -30,6 +30,18 @@ pub struct Applied {
     pub snapshot: Arc<Snapshot>,
     /// What is different.
     pub changes: Changes,
+}
+
+impl Applied {
+    /// The uses of plugins that are new or may have changed.
+    pub fn plugin_uses(&self) -> impl Iterator<Item = &PluginUse> {
+        let snapshot = &self.snapshot;
+        let products = self.changes.products.iter().filter_map(|id| snapshot.product(*id));
+        let rules = self.changes.rules.iter().filter_map(|id| snapshot.rule(*id));
+        products
+            .flat_map(|product| product.plugin_uses())
+            .chain(rules.flat_map(|rule| rule.plugin_chain.iter()))
+    }
 }
 
 /// What a change of configuration changed, each list in the order of its ids. Entries that were

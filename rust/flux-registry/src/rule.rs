@@ -7,8 +7,8 @@ use flux_types::{DeviceId, Key, ProductId, Qos, RuleId, Severity, TenantId, Topi
 use serde_json::{Map, Value};
 
 use crate::document::{
-    ActionEntry, AlarmEntry, ClearAlarmEntry, CommandEntry, PublishEntry, RuleEntry, SourcesEntry,
-    WebhookEntry,
+    ActionEntry, AlarmEntry, ClearAlarmEntry, CommandEntry, PluginUse, PublishEntry, RuleEntry,
+    SourcesEntry, WebhookEntry,
 };
 
 /// A rule.
@@ -26,6 +26,8 @@ pub struct RuleSpec {
     pub enabled: bool,
     /// The Rhai script whose `true` triggers the actions.
     pub trigger_script: Arc<str>,
+    /// Plugins that look at each message before the script does, and at each firing after it.
+    pub plugin_chain: Vec<PluginUse>,
     /// What it listens to.
     pub sources: RuleSources,
     /// What it does when triggered, in order.
@@ -110,6 +112,7 @@ impl RuleSpec {
             name: self.name.clone(),
             enabled: self.enabled,
             trigger_script: self.trigger_script.to_string(),
+            plugin_chain: self.plugin_chain.clone(),
             sources: SourcesEntry {
                 topics: self.sources.topics.iter().map(ToString::to_string).collect(),
                 products: self.sources.products.clone(),

@@ -17,7 +17,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use serde_json::{Map as JsonMap, Value};
 
-use crate::document::{Document, TenantEntry};
+use crate::document::{Document, PluginUse, TenantEntry};
 use crate::entity::{Account, Device, Product};
 use crate::resolve::TenantTopics;
 use crate::rule::RuleSpec;
@@ -178,6 +178,13 @@ impl Snapshot {
     /// All products, in no order.
     pub fn products(&self) -> impl ExactSizeIterator<Item = &Arc<Product>> {
         self.products.values()
+    }
+
+    /// Every use of a plugin by a product or a rule, in no order.
+    pub fn plugin_uses(&self) -> impl Iterator<Item = &PluginUse> {
+        let products = self.products.values().flat_map(|product| product.plugin_uses());
+        let rules = self.rules.values().flat_map(|rule| rule.plugin_chain.iter());
+        products.chain(rules)
     }
 
     /// All accounts that are not devices, in no order.

@@ -387,3 +387,32 @@ fn thousands_of_problems_are_told_by_the_first_thousand() {
     assert_eq!(problems.len(), 1001);
     assert_eq!(problems[1000].code, "config.too_many_problems");
 }
+
+#[test]
+fn plugins_need_no_more_than_a_possible_id() {
+    let used =
+        json!({"plugin": "modbus_rtu", "settings": {"registers": []}, "grants": ["publish"]});
+    let mut document = document();
+    let decode = json!({"type": "plugin", "plugin": "modbus_rtu", "settings": {"unit": 3}});
+    set(&mut document, "/products/0/decode", decode);
+    set(&mut document, "/products/0/plugin_chain", json!([used]));
+    set(&mut document, "/rules/0/plugin_chain", json!([used, {"plugin": "sign"}]));
+    let back = compile(&document).unwrap().to_document();
+    let value = serde_json::to_value(&back).unwrap();
+    assert_eq!(value["products"][0]["decode"]["settings"], json!({"unit": 3}));
+    assert_eq!(value["products"][0]["plugin_chain"], json!([used]));
+    assert_eq!(value["rules"][0]["plugin_chain"][1], json!({"plugin": "sign", "settings": {}}));
+    set(&mut document, "/products/0/decode/plugin", json!("../modbus"));
+    set(&mut document, "/rules/0/plugin_chain/1/plugin", json!(""));
+    set(&mut document, "/rules/0/plugin_chain/0/grants", json!(["publish", "fly"]));
+    set(&mut document, "/products/0/plugin_chain", json!(vec![used; 9]));
+    refused(
+        &document,
+        &[
+            ("plugin.id", "/products/0/decode/plugin"),
+            ("config.too_many", "/products/0/plugin_chain"),
+            ("plugin.id", "/rules/0/plugin_chain/1/plugin"),
+            ("plugin.grant", "/rules/0/plugin_chain/0/grants/1"),
+        ],
+    );
+}

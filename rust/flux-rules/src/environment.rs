@@ -7,7 +7,7 @@ use crate::dynamic;
 
 /// The constants behind `env`, as the configuration document holds them.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Environment {
     /// Name of the site: `env.site`, also `env.name`.
     pub site: String,

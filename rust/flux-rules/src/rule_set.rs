@@ -107,6 +107,15 @@ pub struct MessageSummary {
     pub tripped: u32,
 }
 
+impl std::ops::AddAssign for MessageSummary {
+    fn add_assign(&mut self, other: Self) {
+        self.evaluated += other.evaluated;
+        self.triggered += other.triggered;
+        self.failed += other.failed;
+        self.tripped += other.tripped;
+    }
+}
+
 /// How one rule fares.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleStatus {
@@ -301,10 +310,32 @@ impl RuleSet {
         origin: &Origin<'_>,
         input: &Input<'_>,
         now_ns: u64,
+        decide: impl FnMut(Decision<'_>),
+    ) -> MessageSummary {
+        self.index.select(origin, &mut self.found);
+        self.evaluate_found(input, now_ns, decide)
+    }
+
+    /// Evaluates one rule, wherever the message comes from.
+    pub fn evaluate_rule(
+        &mut self,
+        id: RuleId,
+        input: &Input<'_>,
+        now_ns: u64,
+        decide: impl FnMut(Decision<'_>),
+    ) -> MessageSummary {
+        self.found.clear();
+        self.found.extend(self.slots.get(&id));
+        self.evaluate_found(input, now_ns, decide)
+    }
+
+    fn evaluate_found(
+        &mut self,
+        input: &Input<'_>,
+        now_ns: u64,
         mut decide: impl FnMut(Decision<'_>),
     ) -> MessageSummary {
         let mut summary = MessageSummary::default();
-        self.index.select(origin, &mut self.found);
         if self.found.is_empty() {
             return summary;
         }

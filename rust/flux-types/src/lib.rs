@@ -7,6 +7,7 @@
 
 mod clock;
 mod error;
+pub mod hex;
 mod ids;
 mod message;
 mod qos;

@@ -67,19 +67,10 @@ impl Value {
             Self::F64(number) => serde_json::Number::from_f64(*number)
                 .map_or(serde_json::Value::Null, serde_json::Value::Number),
             Self::Str(text) => serde_json::Value::String(text.to_string()),
-            Self::Bytes(bytes) => serde_json::Value::String(hex(bytes)),
+            Self::Bytes(bytes) => serde_json::Value::String(crate::hex::encode(bytes)),
             Self::Json(json) => (**json).clone(),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|nibble| char::from(DIGITS[usize::from(nibble)]))
-        .collect()
 }
 
 impl From<bool> for Value {

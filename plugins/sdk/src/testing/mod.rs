@@ -283,9 +283,9 @@ struct Read {
 
 fn written_by(write: impl FnOnce(&mut Output<'_>)) -> Read {
     LOGS.take();
-    let mut bytes = Vec::new();
+    let mut bytes = abi::Buffer::new();
     write(&mut Output::new(&mut bytes));
-    match read(&bytes) {
+    match read(bytes.as_bytes()) {
         Ok(mut read) => {
             read.outcome.logs = LOGS.take();
             read

@@ -26,6 +26,10 @@ const RECORD_OVERHEAD_BYTES: usize = 128;
 /// Bytes appended at a time, but for one large message.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
+/// Messages routed and acknowledged in one turn. After a slow sync thousands are due at once; their
+/// publishers should not wait for the last of them, nor others for all.
+const RELEASE_LEN_MAX: usize = 1024;
+
 /// A connection with what this worker has to know of it.
 pub(crate) struct MqttConnection {
     mqtt: Connection,
@@ -77,7 +81,7 @@ pub(crate) struct MqttWorker {
     clock: Instants,
     ingest: Option<Ingest>,
     waiting: Arc<[Waiting]>,
-    index: usize,
+    waker: WorkerWaker,
     inbound: Vec<Inbound>,
     arrivals: VecDeque<Arrival>,
     pending: VecDeque<Pending>,
@@ -102,7 +106,7 @@ impl MqttWorker {
             clock: protocol.clock,
             ingest: protocol.ingests.lock().pop(),
             waiting: Arc::clone(&protocol.waiting),
-            index: waker.worker(),
+            waker,
             inbound: Vec::new(),
             arrivals: VecDeque::new(),
             pending: VecDeque::new(),
@@ -192,12 +196,16 @@ impl MqttWorker {
         Ok(refused)
     }
 
-    /// Routes and acknowledges what is committed.
+    /// Routes and acknowledges what is committed; the rest of much in the next turn.
     fn release(&mut self, io: &mut WorkerIo<'_, MqttConnection>) {
         let Some(ingest) = &self.ingest else { return };
         let committed = ingest.committed();
-        while self.pending.front().is_some_and(|pending| pending.position <= committed) {
-            let Some(pending) = self.pending.pop_front() else { return };
+        let is_due = |pending: &mut Pending| pending.position <= committed;
+        for released in 0.. {
+            if released == RELEASE_LEN_MAX {
+                return self.waker.wake();
+            }
+            let Some(pending) = self.pending.pop_front_if(is_due) else { return };
             self.broker.router().route(&pending.message);
             if let Some(id) = pending.connection {
                 acknowledge(io, id, pending.packet_id, Reason::SUCCESS);
@@ -228,7 +236,7 @@ impl MqttWorker {
     }
 
     fn show_waiting(&self) {
-        if let Some(waiting) = self.waiting.get(self.index) {
+        if let Some(waiting) = self.waiting.get(self.waker.worker()) {
             waiting.set(!(self.pending.is_empty() && self.arrivals.is_empty()));
         }
     }
@@ -280,7 +288,7 @@ fn refuse(
 ) -> Vec<(ConnectionId, PacketId, Reason)> {
     let reason = match refusal {
         Refusal::Full | Refusal::Busy => Reason::QUOTA_EXCEEDED,
-        Refusal::Stopped | Refusal::TooLarge => Reason::IMPLEMENTATION_SPECIFIC,
+        Refusal::Stopped | Refusal::Slow | Refusal::TooLarge => Reason::IMPLEMENTATION_SPECIFIC,
     };
     let mut told = Vec::new();
     for arrival in arrivals {

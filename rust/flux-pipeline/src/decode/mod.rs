@@ -26,7 +26,7 @@ mod time;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use flux_registry::{DecodeSpec, Device, TimeUnit};
+use flux_registry::{Device, JsonMapping, TimeUnit};
 use flux_types::{Coded, ErrorKind, Problem, Telemetry};
 
 use names::Names;
@@ -202,16 +202,18 @@ impl Decoder {
     ///
     /// # Errors
     /// Every path that is none, with its pointer from the `decode` setting on.
-    pub fn compile(spec: &DecodeSpec) -> Result<Self, Vec<Problem>> {
-        Self::compile_within(spec, DecodeLimits::default())
+    pub fn compile(mapping: &JsonMapping) -> Result<Self, Vec<Problem>> {
+        Self::compile_within(mapping, DecodeLimits::default())
     }
 
     /// Makes the decoder of a product.
     ///
     /// # Errors
     /// Every path that is none, with its pointer from the `decode` setting on.
-    pub fn compile_within(spec: &DecodeSpec, limits: DecodeLimits) -> Result<Self, Vec<Problem>> {
-        let DecodeSpec::Json(mapping) = spec;
+    pub fn compile_within(
+        mapping: &JsonMapping,
+        limits: DecodeLimits,
+    ) -> Result<Self, Vec<Problem>> {
         let mut paths = Node::default();
         let mut problems = Vec::new();
         let mut add = |pointer: String, path: &str, target| match Path::parse(path) {

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flux_registry::{
-    DecodeSpec, Device, DeviceEntry, Document, JsonMapping, ProductEntry, ScriptCheck, ScriptKind,
-    TimeUnit, compile,
+    Device, DeviceEntry, Document, JsonMapping, ProductEntry, ScriptCheck, ScriptKind, TimeUnit,
+    compile,
 };
 use flux_types::{Coded, DeviceId, ErrorKind, Problem, ProductId, Telemetry, Value};
 use proptest::prelude::*;
@@ -40,18 +40,18 @@ fn spec(
     device: Option<&str>,
     ts: Option<(&str, TimeUnit)>,
     values: Option<&[(&str, &str)]>,
-) -> DecodeSpec {
-    DecodeSpec::Json(JsonMapping {
+) -> JsonMapping {
+    JsonMapping {
         device: device.map(str::to_owned),
         ts: ts.map(|(path, _)| path.to_owned()),
         ts_unit: ts.map_or(TimeUnit::Ms, |(_, unit)| unit),
         values: values.map(|values| {
             values.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned())).collect()
         }),
-    })
+    }
 }
 
-fn run(spec: &DecodeSpec, payload: &[u8]) -> Result<(Decoded, Vec<Telemetry>), DecodeError> {
+fn run(spec: &JsonMapping, payload: &[u8]) -> Result<(Decoded, Vec<Telemetry>), DecodeError> {
     run_with(&Decoder::compile(spec).unwrap(), payload)
 }
 
@@ -68,7 +68,7 @@ fn run_with(decoder: &Decoder, payload: &[u8]) -> Result<(Decoded, Vec<Telemetry
 }
 
 /// The samples as JSON objects, `@ts` in milliseconds where it is not the time of receipt.
-fn shown(spec: &DecodeSpec, payload: &str) -> serde_json::Value {
+fn shown(spec: &JsonMapping, payload: &str) -> serde_json::Value {
     let (_, samples) = run(spec, payload.as_bytes()).unwrap();
     let one = |sample: &Telemetry| {
         let mut object: serde_json::Map<_, _> =
@@ -89,17 +89,17 @@ fn shown(spec: &DecodeSpec, payload: &str) -> serde_json::Value {
 }
 
 fn flat(payload: &str) -> serde_json::Value {
-    shown(&DecodeSpec::default(), payload)
+    shown(&JsonMapping::default(), payload)
 }
 
 fn flat_error(payload: &str) -> DecodeError {
-    run(&DecodeSpec::default(), payload.as_bytes()).unwrap_err()
+    run(&JsonMapping::default(), payload.as_bytes()).unwrap_err()
 }
 
 #[test]
 fn every_scalar_of_a_flat_object_is_a_value() {
     let payload = r#" {"t": 21.5, "n": -3, "on": true, "state": "idle", "gone": null} "#;
-    let (decoded, samples) = run(&DecodeSpec::default(), payload.as_bytes()).unwrap();
+    let (decoded, samples) = run(&JsonMapping::default(), payload.as_bytes()).unwrap();
     assert_eq!(decoded, Decoded { samples: 1, refused: 0 });
     let expected: [(&str, Value); 4] =
         [("t", 21.5.into()), ("n", (-3).into()), ("on", true.into()), ("state", "idle".into())];
@@ -140,7 +140,7 @@ fn escaped_names_and_texts_are_read() {
 fn numbers_keep_their_kind_and_never_become_infinite() {
     let payload = r#"{"max": 9223372036854775807, "over": 18446744073709551615,
                       "far": 123456789012345678901234567890, "small": 1e-400, "e": 1e3, "z": -0}"#;
-    let (_, samples) = run(&DecodeSpec::default(), payload.as_bytes()).unwrap();
+    let (_, samples) = run(&JsonMapping::default(), payload.as_bytes()).unwrap();
     let value = |name| samples[0].value(name).unwrap().clone();
     assert_eq!(value("max"), Value::I64(i64::MAX));
     assert_eq!(value("over"), Value::F64(18_446_744_073_709_551_615.0));
@@ -230,7 +230,7 @@ fn malformed_json_is_told_by_line_and_column() {
     for payload in ["", "{", "{\"a\":1}}", "{\"a\":1} x", "{'a':1}", "{\"a\":01}", "[{\"a\":1}"] {
         assert_eq!(flat_error(payload).code(), "decode.malformed", "{payload}");
     }
-    let error = run(&DecodeSpec::default(), b"{\"a\": \"\xff\"}").unwrap_err();
+    let error = run(&JsonMapping::default(), b"{\"a\": \"\xff\"}").unwrap_err();
     assert_eq!(error, DecodeError::NotUtf8 { offset: 7 });
 }
 
@@ -324,7 +324,7 @@ fn limits_hold_and_leave_nothing_behind() {
         name_bytes_max: 6,
         ..DecodeLimits::default()
     };
-    let decoder = Decoder::compile_within(&DecodeSpec::default(), limits).unwrap();
+    let decoder = Decoder::compile_within(&JsonMapping::default(), limits).unwrap();
     let error = |payload: &str| run_with(&decoder, payload.as_bytes()).unwrap_err();
     assert_eq!(error(&" ".repeat(201)), DecodeError::TooLarge { bytes: 201, max: 200 });
     assert_eq!(error(r#"{"a":{"b":{"c":1}}}"#), DecodeError::TooDeep { max: 2 });
@@ -357,8 +357,7 @@ fn wrong_paths_are_told_all_at_once() {
     let problems = Decoder::compile(&spec).unwrap_err();
     let pointers: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
     assert_eq!(pointers, ["/device", "/ts", "/values/p~1q"]);
-    let empty =
-        DecodeSpec::Json(JsonMapping { values: Some(BTreeMap::new()), ..Default::default() });
+    let empty = JsonMapping { values: Some(BTreeMap::new()), ..Default::default() };
     assert_eq!(Decoder::compile(&empty).unwrap_err()[0].pointer, "/values");
     let nameless = self::spec(None, Some(("[0]", TimeUnit::S)), None);
     assert_eq!(Decoder::compile(&nameless).unwrap_err()[0].code, "decode.values");
@@ -367,7 +366,7 @@ fn wrong_paths_are_told_all_at_once() {
 #[test]
 fn names_are_shared_between_payloads_and_bounded() {
     let limits = DecodeLimits { names_kept_max: 8, ..DecodeLimits::default() };
-    let decoder = Decoder::compile_within(&DecodeSpec::default(), limits).unwrap();
+    let decoder = Decoder::compile_within(&JsonMapping::default(), limits).unwrap();
     let (_, first) = run_with(&decoder, br#"{"a": 1, "b": 2}"#).unwrap();
     let (_, second) = run_with(&decoder, br#"{"b": 3, "a": 4}"#).unwrap();
     assert!(Arc::ptr_eq(&first[0].values[0].0, &second[0].values[1].0));
@@ -382,7 +381,7 @@ fn names_are_shared_between_payloads_and_bounded() {
 
 #[test]
 fn decoder_goes_on_after_a_broken_payload() {
-    let decoder = Decoder::compile(&DecodeSpec::default()).unwrap();
+    let decoder = Decoder::compile(&JsonMapping::default()).unwrap();
     for broken in [r#"{"a": {"b": "#, r#"{"a": {"b": 1}, "c": x}"#, r#"{"values": {"a": {"b": }"#] {
         run_with(&decoder, broken.as_bytes()).unwrap_err();
         let (_, samples) = run_with(&decoder, br#"{"t": 1}"#).unwrap();
@@ -432,7 +431,7 @@ proptest! {
         let object = serde_json::Value::Object(object.into_iter().collect());
         let mut expected = BTreeMap::new();
         flattened(&object, "", &mut expected);
-        match run(&DecodeSpec::default(), object.to_string().as_bytes()) {
+        match run(&JsonMapping::default(), object.to_string().as_bytes()) {
             Ok((_, samples)) => {
                 let found: BTreeMap<String, serde_json::Value> = samples[0].values.iter()
                     .map(|(name, value)| (name.to_string(), value.to_json())).collect();
@@ -447,13 +446,13 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = run(&DecodeSpec::default(), &bytes);
+        let _ = run(&JsonMapping::default(), &bytes);
     }
 
     #[test]
     fn no_near_json_makes_the_decoder_panic(text in r#"[\[\]{}:,"a0-9.eE\-tsvlu \\]{0,60}"#) {
         let mapped = spec(Some("a"), Some(("ts", TimeUnit::Ms)), Some(&[("t", "v[0].a"), ("u", "v")]));
-        let _ = run(&DecodeSpec::default(), text.as_bytes());
+        let _ = run(&JsonMapping::default(), text.as_bytes());
         let _ = run(&mapped, text.as_bytes());
     }
 }

@@ -133,3 +133,15 @@ pub struct PresenceEvent {
     /// When, ms since 1970.
     pub at_ms: i64,
 }
+
+/// What a plugin keeps of a source, in place of what it kept before. In the same batch as the
+/// cursor that passes the message it comes of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginStateEvent {
+    /// The plugin.
+    pub plugin: String,
+    /// The source's principal.
+    pub source: String,
+    /// The bytes, hexadecimal; none: nothing is kept.
+    pub state: String,
+}

@@ -7,7 +7,9 @@
 mod event;
 mod message;
 
-pub use event::{AlarmEvent, Cause, CommandEvent, Cursor, PresenceEvent, WebhookEvent};
+pub use event::{
+    AlarmEvent, Cause, CommandEvent, Cursor, PluginStateEvent, PresenceEvent, WebhookEvent,
+};
 pub use message::{DecodedMessage, MessageEnvelope, MessageFlags};
 
 use flux_log::Append;
@@ -33,6 +35,8 @@ pub enum RecordKind {
     Webhook = 6,
     /// A device came or went.
     Presence = 7,
+    /// What a plugin keeps of a source.
+    PluginState = 8,
 }
 
 impl RecordKind {
@@ -47,6 +51,7 @@ impl RecordKind {
             5 => Self::Command,
             6 => Self::Webhook,
             7 => Self::Presence,
+            8 => Self::PluginState,
             _ => return None,
         })
     }

@@ -23,7 +23,7 @@ use crate::ports::Delivery;
 use crate::recorder::{PATIENCE, RecordError, Recorder};
 use crate::views::{Command, CommandStatus, Commands};
 
-/// The longest a request waits for the disk before it goes on without.
+/// The longest a request waits for the disk before its caller is told that it is slow.
 const COMMIT_WAIT: Duration = Duration::from_secs(10);
 /// The largest reply that is kept, bytes.
 const REPLY_BYTES_MAX: usize = 64 * 1024;
@@ -37,6 +37,9 @@ pub enum CommandError {
     /// Too many commands are open.
     #[error("too many commands are open; wait for some to end")]
     TooMany,
+    /// It was taken, and is not on disk after a long wait: it may still be sent.
+    #[error("the command is not on disk yet; it may still be sent")]
+    Slow,
     /// It could not be recorded.
     #[error("the command could not be recorded")]
     Record(#[from] RecordError),
@@ -107,7 +110,7 @@ impl CommandShared {
     /// Takes a command from the API: returns once it is on disk and the outbox knows of it.
     ///
     /// # Errors
-    /// [`CommandError`]; nothing was taken then.
+    /// [`CommandError`]; nothing was taken then, unless it says so.
     pub(crate) fn request(
         &self,
         outbox: &OutboxHandle,
@@ -136,9 +139,9 @@ impl CommandShared {
         })?;
         let position = taken.ok_or(CommandError::TooMany)?;
         let log = self.recorder.log();
-        log.wait_committed(position, COMMIT_WAIT).map_err(RecordError::from)?;
+        let committed = log.wait_committed(position, COMMIT_WAIT).map_err(RecordError::from)?;
         outbox.hand(Input::Requested(id));
-        Ok(id)
+        if committed { Ok(id) } else { Err(CommandError::Slow) }
     }
 
     fn apply(

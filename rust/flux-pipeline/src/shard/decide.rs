@@ -5,30 +5,29 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
-use bytes::Bytes;
-use flux_registry::{ActionSpec, Resolved, RuleSpec, Snapshot, TopicKind, Unmatched};
-use flux_rules::{Decision, Effect, Evaluation, Input, Limits, Origin, RuleSet};
-use flux_types::{
-    CommandId, FiringId, Instants, Message, Position, Problem, Qos, RuleId, SourceId, Telemetry,
-    Topic,
-};
+use flux_registry::{Resolved, Snapshot, TopicKind, Unmatched};
+use flux_rules::{Decision, Input, Limits, Origin, RuleSet};
+use flux_types::{FiringId, Instants, Message, Position, Problem, RuleId, Telemetry, hex};
+use flux_wasm::Plugins;
 
-use super::decoders::Decoders;
+use super::chained::Chained;
+use super::decoders::{Aside, Decoders, Surroundings};
 use super::draft::Decided;
+use super::judge::{Judge, Subject};
+use super::plugins::principal;
 use crate::counters::{Counters, count, count_many};
-use crate::firing::{Action, Firing, action_id};
+use crate::journal::PluginStateEvent;
 use crate::live::{Live, LiveEvent};
-use crate::views::Latest;
-
-/// The largest payload a rule may publish, bytes.
-const PUBLICATION_BYTES_MAX: usize = 128 << 10;
+use crate::views::{Latest, PluginStates};
 
 /// What the deciders of all shards have in common.
 #[derive(Debug, Clone)]
 pub(crate) struct DeciderPorts {
     pub(crate) latest: Arc<Latest>,
+    pub(crate) plugins: Plugins,
+    pub(crate) plugin_states: Arc<PluginStates>,
     pub(crate) live: Live,
     pub(crate) counters: Arc<Counters>,
     pub(crate) clock: Instants,
@@ -51,9 +50,12 @@ pub(crate) struct Decider {
     ports: DeciderPorts,
     snapshot: Arc<Snapshot>,
     rules: RuleSet,
+    /// Rules with plugins before and after them.
+    chained: Chained,
     limits: Limits,
     decoders: Decoders,
     samples: Vec<Telemetry>,
+    aside: Aside,
     /// What was decided and recorded before a crash for messages decided again now.
     fired: Fired,
     fired_end: Position,
@@ -67,26 +69,19 @@ pub(crate) fn decision(id: &FiringId) -> (RuleId, Position, u32) {
     (id.rule, id.position, id.sample)
 }
 
-/// A message with what is known of it, as rules look at it.
-struct Subject<'a> {
-    position: Position,
-    message: &'a Message,
-    telemetry: Option<&'a Telemetry>,
-    product_key: Option<&'a str>,
-    sample: u32,
-}
-
 impl Decider {
     pub(crate) fn new(ports: DeciderPorts, limits: &Limits, snapshot: Arc<Snapshot>) -> Self {
         let env = super::scripts::environment(&snapshot);
-        let rules = RuleSet::new(limits, flux_rules::BreakerLimits::default(), &env);
+        let rules = || RuleSet::new(limits, flux_rules::BreakerLimits::default(), &env);
         Self {
             ports,
             snapshot,
-            rules,
+            rules: rules(),
+            chained: Chained::new(rules()),
             limits: limits.clone(),
             decoders: Decoders::default(),
             samples: Vec::new(),
+            aside: Aside::default(),
             fired: HashSet::new(),
             fired_end: Position::START,
         }
@@ -106,15 +101,22 @@ impl Decider {
         let env = super::scripts::environment(&snapshot);
         if changes.env {
             self.rules.set_environment(&env);
+            self.chained.set_environment(&env);
         }
         for id in &changes.rules_removed {
             self.rules.remove(*id);
+            self.chained.remove(*id);
         }
-        for id in &changes.rules {
-            let Some(rule) = snapshot.rule(*id) else { continue };
-            if let Err(error) = self.rules.compile(&super::scripts::definition(rule)) {
-                problems.push(error.to_problem());
-            }
+        for rule in changes.rules.iter().filter_map(|id| snapshot.rule(*id)) {
+            let definition = super::scripts::definition(rule);
+            let compiled = if rule.plugin_chain.is_empty() {
+                self.chained.remove(rule.id);
+                self.rules.compile(&definition)
+            } else {
+                self.rules.remove(rule.id);
+                self.chained.compile(&definition, &rule.plugin_chain)
+            };
+            problems.extend(compiled.err().map(|error| error.to_problem()));
         }
         for id in &changes.products_removed {
             self.decoders.remove(*id);
@@ -134,7 +136,23 @@ impl Decider {
         {
             self.take_samples(position, message, &resolved);
             self.samples.clear();
+            self.aside.effects.clear();
+            if let Some((plugin, state)) = self.aside.state.take() {
+                let source = principal(&message.source);
+                self.ports.plugin_states.set(message.tenant, source, &plugin, state.into());
+            }
         }
+    }
+
+    /// What plugins keep of sources.
+    pub(crate) fn plugin_states(&self) -> &PluginStates {
+        &self.ports.plugin_states
+    }
+
+    /// Gives back what was held for the batch.
+    pub(crate) fn end_batch(&mut self) {
+        self.decoders.end_batch();
+        self.chained.end_batch();
     }
 
     /// Everything that follows from a message.
@@ -145,6 +163,7 @@ impl Decider {
         match &resolved {
             Ok(found) if found.kind == TopicKind::Telemetry => {
                 self.take_samples(position, message, found);
+                self.take_aside(position, message, found, out);
                 let samples = std::mem::take(&mut self.samples);
                 for (index, telemetry) in samples.iter().enumerate() {
                     let subject = Subject {
@@ -204,8 +223,14 @@ impl Decider {
     fn take_samples(&mut self, position: Position, message: &Message, found: &Resolved<'_>) {
         self.samples.clear();
         let counters = &self.ports.counters;
-        let outcome =
-            self.decoders.decode(message, found, &self.snapshot, counters, &mut self.samples);
+        let around = Surroundings {
+            snapshot: &self.snapshot,
+            counters,
+            plugins: &self.ports.plugins,
+            states: &self.ports.plugin_states,
+        };
+        let (samples, aside) = (&mut self.samples, &mut self.aside);
+        let outcome = self.decoders.decode(message, found, &around, samples, aside);
         if let Err(reason) = outcome {
             count(&counters.decode_failures);
             tracing::debug!(topic = %message.topic, reason, "a payload was not decoded");
@@ -221,6 +246,51 @@ impl Decider {
                 let event = LiveEvent::Telemetry(Arc::new(telemetry.clone()));
                 self.ports.live.tell(message.tenant, event);
             }
+        }
+    }
+
+    /// What the product's plugins keep and ask for.
+    fn take_aside(
+        &mut self,
+        position: Position,
+        message: &Message,
+        found: &Resolved<'_>,
+        out: &mut Decided,
+    ) {
+        let Aside { effects, state } = std::mem::take(&mut self.aside);
+        if let Some((plugin, state)) = state {
+            self.keep(message, &plugin, state, out);
+        }
+        if effects.is_empty() {
+            return;
+        }
+        let product_key = Some(found.product.key.as_str());
+        let telemetry = self.samples.first();
+        let subject = Subject { position, message, telemetry, product_key, sample: 0 };
+        self.judge().ask(&subject, found.product.key.as_str(), effects, out);
+    }
+
+    fn keep(&self, message: &Message, plugin: &Arc<str>, state: Vec<u8>, out: &mut Decided) {
+        let (tenant, source) = (message.tenant, principal(&message.source));
+        let event = PluginStateEvent {
+            plugin: plugin.to_string(),
+            source: source.to_owned(),
+            state: hex::encode(&state),
+        };
+        let kept = self.ports.plugin_states.set(tenant, source, plugin, state.into())
+            && out.keep(tenant, &event, self.ports.clock.now().wall_ns).is_ok();
+        if !kept {
+            count(&self.ports.counters.plugin_states_refused);
+            self.refuse(message, format!("there is no room for what plugin {plugin} keeps"));
+        }
+    }
+
+    fn judge(&self) -> Judge<'_> {
+        Judge {
+            ports: &self.ports,
+            snapshot: &self.snapshot,
+            fired: &self.fired,
+            fired_end: self.fired_end,
         }
     }
 
@@ -241,16 +311,16 @@ impl Decider {
             payload: Some(&message.payload),
         };
         let now = self.ports.clock.now();
-        let judge = Judge {
-            ports: &self.ports,
-            snapshot: &self.snapshot,
-            fired: &self.fired,
-            fired_end: self.fired_end,
-        };
-        let summary = self.rules.evaluate(&origin, &input, now.mono_ns, |decision| {
+        let Self { ports, snapshot, rules, chained, .. } = self;
+        let judge =
+            Judge { ports, snapshot, fired: &self.fired, fired_end: self.fired_end };
+        let mut summary = rules.evaluate(&origin, &input, now.mono_ns, |decision| {
             let Decision { rule, evaluation, .. } = decision;
             judge.weigh(subject, rule.id, evaluation, out);
         });
+        if !chained.is_empty() {
+            summary += chained.evaluate(&judge, subject, &origin, &input, out);
+        }
         let counters = &self.ports.counters;
         count_many(&counters.rules_executed, summary.evaluated as usize);
         count_many(&counters.rules_triggered, summary.triggered as usize);
@@ -265,250 +335,4 @@ fn changed_products<'s>(
     changes: &'s flux_registry::Changes,
 ) -> impl Iterator<Item = &'s Arc<flux_registry::Product>> {
     snapshot.products().filter(|product| changes.env || changes.products.contains(&product.id))
-}
-
-/// Turns an evaluation into a firing.
-struct Judge<'a> {
-    ports: &'a DeciderPorts,
-    snapshot: &'a Snapshot,
-    fired: &'a Fired,
-    fired_end: Position,
-}
-
-impl Judge<'_> {
-    fn weigh(
-        &self,
-        subject: &Subject<'_>,
-        rule: RuleId,
-        evaluation: &mut Evaluation,
-        out: &mut Decided,
-    ) {
-        let Some(spec) = self.snapshot.rule(rule) else { return };
-        self.log(spec, evaluation);
-        if let Some(error) = &evaluation.error {
-            tracing::debug!(target: "rule", rule = %rule, %error, "a rule failed");
-        }
-        if !evaluation.acts() {
-            return;
-        }
-        let id = FiringId {
-            rule,
-            version: spec.version,
-            position: subject.position,
-            sample: subject.sample,
-        };
-        if subject.position <= self.fired_end && self.fired.contains(&decision(&id)) {
-            return;
-        }
-        let actions = self.actions(&id, spec, subject, evaluation, out);
-        let telemetry = subject.telemetry;
-        let now_ns = self.ports.clock.now().wall_ns;
-        let ts_ns = telemetry.map_or(subject.message.received.wall_ns, |sample| sample.ts_ns);
-        let firing = Firing {
-            id: id.to_string(),
-            rule,
-            version: spec.version,
-            rule_name: spec.name.as_str().into(),
-            tenant: subject.message.tenant,
-            device_id: telemetry.map(|telemetry| telemetry.device),
-            device: telemetry.map(|telemetry| telemetry.device_key.shared()),
-            topic: subject.message.topic.shared(),
-            position: subject.position,
-            ts_ms: ts_ns / 1_000_000,
-            at_ms: now_ns / 1_000_000,
-            triggered: evaluation.triggered,
-            values: telemetry.map(values_json).unwrap_or_default(),
-            actions,
-        };
-        self.record(firing, now_ns, out);
-    }
-
-    /// Records a firing; if what it calls for is too large, without that.
-    fn record(&self, mut firing: Firing, now_ns: i64, out: &mut Decided) {
-        let Err(error) = out.fire(&firing, now_ns) else {
-            return count(&self.ports.counters.firings);
-        };
-        count_many(&self.ports.counters.actions_refused, firing.actions.len());
-        tracing::error!(target: "rule", firing = firing.id, %error, "its actions are refused");
-        let refused = Action::Refused { action: "all".to_owned(), reason: error.to_string() };
-        firing.actions = vec![refused];
-        firing.values.clear();
-        match out.fire(&firing, now_ns) {
-            Ok(()) => count(&self.ports.counters.firings),
-            Err(error) => tracing::error!(firing = firing.id, %error, "a firing was not recorded"),
-        }
-    }
-
-    fn log(&self, spec: &RuleSpec, evaluation: &Evaluation) {
-        for line in &evaluation.logs {
-            let level = line.level.as_str();
-            tracing::info!(target: "rule", rule = %spec.id, name = spec.name, level, "{}", line.text);
-            if self.ports.live.is_heard() {
-                let event = LiveEvent::RuleLog {
-                    rule: spec.id.to_string(),
-                    level,
-                    text: line.text.clone(),
-                    at_ms: self.ports.clock.now().wall_ns / 1_000_000,
-                };
-                self.ports.live.tell(spec.tenant, event);
-            }
-        }
-    }
-
-    /// Declared actions if the script said `true`, then what its functions asked for.
-    fn actions(
-        &self,
-        id: &FiringId,
-        spec: &RuleSpec,
-        subject: &Subject<'_>,
-        evaluation: &mut Evaluation,
-        out: &mut Decided,
-    ) -> Vec<Action> {
-        let mut actions = Vec::new();
-        if evaluation.triggered {
-            for declared in &spec.actions {
-                let place = actions.len();
-                actions.push(self.declared(id, place, declared, subject, out));
-            }
-        }
-        for effect in evaluation.effects.drain(..) {
-            let place = actions.len();
-            actions.push(self.asked(id, place, effect, subject, out));
-        }
-        actions
-    }
-
-    fn declared(
-        &self,
-        id: &FiringId,
-        place: usize,
-        action: &ActionSpec,
-        subject: &Subject<'_>,
-        out: &mut Decided,
-    ) -> Action {
-        match action {
-            ActionSpec::Command { device, command, params, max_age_ms } => Action::Command {
-                id: CommandId(action_id(id, place)),
-                device: device.to_string(),
-                command: command.clone(),
-                params: params.clone().into(),
-                max_age_ms: *max_age_ms,
-            },
-            ActionSpec::Publish { topic, payload, qos, retain } => {
-                let payload = payload_bytes(payload);
-                self.publish(id, subject, (topic.clone(), payload, *qos, *retain), out)
-            }
-            ActionSpec::RaiseAlarm { alarm, severity, text } => {
-                Action::RaiseAlarm { alarm: alarm.clone(), severity: *severity, text: text.clone() }
-            }
-            ActionSpec::ClearAlarm { alarm } => Action::ClearAlarm { alarm: alarm.clone() },
-            ActionSpec::Webhook { url, headers, max_age_ms } => Action::Webhook {
-                id: action_id(id, place),
-                url: url.clone(),
-                headers: headers.clone(),
-                payload: None,
-                max_age_ms: *max_age_ms,
-            },
-        }
-    }
-
-    fn asked(
-        &self,
-        id: &FiringId,
-        place: usize,
-        effect: Effect,
-        subject: &Subject<'_>,
-        out: &mut Decided,
-    ) -> Action {
-        match effect {
-            Effect::Command { device, command, params } => Action::Command {
-                id: CommandId(action_id(id, place)),
-                device: device.to_string(),
-                command,
-                params,
-                max_age_ms: self.ports.command_max_age_ms,
-            },
-            Effect::Publish { topic, payload, qos, retain } => {
-                self.publish(id, subject, (topic, payload, qos, retain), out)
-            }
-            Effect::RaiseAlarm { alarm, severity, text } => {
-                Action::RaiseAlarm { alarm, severity, text }
-            }
-            Effect::ClearAlarm { alarm } => Action::ClearAlarm { alarm },
-            Effect::Webhook { url, payload } => Action::Webhook {
-                id: action_id(id, place),
-                url,
-                headers: std::collections::BTreeMap::new(),
-                payload: Some(payload),
-                max_age_ms: self.ports.webhook_max_age_ms,
-            },
-        }
-    }
-
-    /// Publishes beside the firing, unless that would never end.
-    fn publish(
-        &self,
-        id: &FiringId,
-        subject: &Subject<'_>,
-        (topic, payload, qos, retain): (Topic, Bytes, Qos, bool),
-        out: &mut Decided,
-    ) -> Action {
-        let refused = |reason: &str| {
-            count(&self.ports.counters.rule_publications_refused);
-            tracing::warn!(target: "rule", rule = %id.rule, %topic, reason, "not published");
-            Action::Refused { action: "publish".to_owned(), reason: reason.to_owned() }
-        };
-        if payload.len() > PUBLICATION_BYTES_MAX {
-            return refused("the payload has over 128 KiB");
-        }
-        let hops = subject.message.hops.saturating_add(1);
-        if hops > self.ports.hops_max {
-            return refused("rules have published this message on too often: do they form a loop?");
-        }
-        // what follows from a device's own message is held back by pausing the device; only what
-        // rules make of what rules made could grow by itself
-        if is_cascade(hops) {
-            let pending = &self.ports.publications;
-            if pending.load(Ordering::Relaxed) >= self.ports.publications_max {
-                return refused("too many messages that rules made of rules' messages wait");
-            }
-            pending.fetch_add(1, Ordering::Relaxed);
-        }
-        count(&self.ports.counters.rule_publications);
-        let action = Action::Publish { topic: topic.to_string(), qos: qos.into() };
-        let message = Message {
-            tenant: subject.message.tenant,
-            source: SourceId::new(format!("rule:{}", id.rule)),
-            topic,
-            payload,
-            qos,
-            retain,
-            received: self.ports.clock.now(),
-            hops,
-            properties: None,
-        };
-        // what came without promise acts at once
-        let wait = subject.message.qos.is_promised();
-        out.publish(message, wait);
-        action
-    }
-}
-
-/// Whether a message of so many hops is what a rule made of a rule's message.
-pub(super) fn is_cascade(hops: u8) -> bool {
-    hops > 1
-}
-
-fn values_json(telemetry: &Telemetry) -> serde_json::Map<String, serde_json::Value> {
-    let pair = |(name, value): &(Arc<str>, flux_types::Value)| (name.to_string(), value.to_json());
-    telemetry.values.iter().map(pair).collect()
-}
-
-/// Text is sent as it stands, nothing as nothing, anything else as JSON.
-fn payload_bytes(payload: &serde_json::Value) -> Bytes {
-    match payload {
-        serde_json::Value::Null => Bytes::new(),
-        serde_json::Value::String(text) => Bytes::from(text.clone()),
-        other => Bytes::from(other.to_string()),
-    }
 }

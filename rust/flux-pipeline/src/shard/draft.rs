@@ -7,7 +7,9 @@ use flux_types::{CommandId, Key, Message, Position, TenantId};
 
 use crate::firing::Firing;
 use crate::ingest::shard_hash;
-use crate::journal::{CommandEvent, Cursor, Draft, DraftError, MessageFlags, RecordKind};
+use crate::journal::{
+    CommandEvent, Cursor, Draft, DraftError, MessageFlags, PluginStateEvent, RecordKind,
+};
 
 /// Beyond this much a batch is written even though its messages have not all been decided.
 const BYTES_LARGE: usize = 1 << 20;
@@ -68,6 +70,19 @@ impl Decided {
 
     pub(crate) fn reply(&mut self, tenant: TenantId, device: Key, payload: Bytes) {
         self.replies.push((tenant, device, payload));
+    }
+
+    /// Adds what a plugin keeps of a source from here on.
+    ///
+    /// # Errors
+    /// It has no form in the log; nothing was added.
+    pub(crate) fn keep(
+        &mut self,
+        tenant: TenantId,
+        event: &PluginStateEvent,
+        wall_ns: i64,
+    ) -> Result<(), DraftError> {
+        self.journal.event(RecordKind::PluginState, tenant, wall_ns, event)
     }
 
     /// Adds how far the shard has come; in the same batch as what it decided on the way.

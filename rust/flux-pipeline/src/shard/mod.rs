@@ -4,9 +4,12 @@
 //! from its rings, and writes what it decided, with how far it has come, as one batch. Must never
 //! wait for a subscriber, a device or Python; it waits for the disk and the outbox only.
 
+mod chained;
 mod decide;
 mod decoders;
 mod draft;
+mod judge;
+mod plugins;
 mod scripts;
 
 pub(crate) use decide::{Change, Decider, DeciderPorts, Fired, decision};
@@ -182,7 +185,7 @@ impl Shard {
             return;
         }
         // a rule published it: whether or not it went out at once, it is decided from here
-        if decide::is_cascade(message.hops) {
+        if judge::is_cascade(message.hops) {
             let pending = &self.ports.publications;
             let one_less = |n: usize| n.checked_sub(1);
             let _ = pending.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
@@ -197,6 +200,7 @@ impl Shard {
     /// Writes what was decided as one batch and hands on what it calls for. `promised`: the
     /// messages came from the log, and nothing is done before the firings are there too.
     fn conclude(&mut self, promised: bool) -> Result<(), Halt> {
+        self.decider.end_batch();
         self.match_replies();
         if self.decided.is_empty() {
             return Ok(());

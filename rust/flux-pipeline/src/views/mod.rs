@@ -9,6 +9,7 @@ mod commands;
 mod ended;
 mod firings;
 mod latest;
+mod plugin_states;
 mod presence;
 mod snapshot;
 mod webhooks;
@@ -18,6 +19,7 @@ pub use commands::{Command, CommandQuery, CommandStatus, Commands};
 use ended::Ended;
 pub use firings::{FiringQuery, Firings};
 pub use latest::{DeviceLatest, Latest, LatestValue};
+pub use plugin_states::{PluginState, PluginStates};
 pub use presence::{Presence, PresenceTable};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use webhooks::{PendingWebhook, Webhooks};
@@ -43,6 +45,8 @@ pub struct ViewLimits {
     pub webhooks_len_max: usize,
     /// Values kept for one device; beyond it new names are refused.
     pub values_per_device_max: usize,
+    /// Bytes of what plugins keep of sources; beyond it more is refused.
+    pub plugin_states_bytes_max: usize,
 }
 
 impl Default for ViewLimits {
@@ -55,6 +59,7 @@ impl Default for ViewLimits {
             commands_open_len_max: 100_000,
             webhooks_len_max: 100_000,
             values_per_device_max: 1_000,
+            plugin_states_bytes_max: 64 << 20,
         }
     }
 }
@@ -74,6 +79,8 @@ pub struct Views {
     pub webhooks: Arc<Mutex<Webhooks>>,
     /// Which devices are connected.
     pub presence: Arc<Mutex<PresenceTable>>,
+    /// What plugins keep of sources.
+    pub plugin_states: Arc<PluginStates>,
 }
 
 impl Views {
@@ -87,6 +94,7 @@ impl Views {
             commands: Arc::new(Mutex::new(Commands::new(limits))),
             webhooks: Arc::new(Mutex::new(Webhooks::new(limits.webhooks_len_max))),
             presence: Arc::default(),
+            plugin_states: Arc::new(PluginStates::new(limits.plugin_states_bytes_max)),
         }
     }
 }

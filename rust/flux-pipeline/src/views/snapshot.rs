@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use flux_types::{DeviceId, Key, Position, ProductId, TenantId, Value};
+use flux_types::{DeviceId, Key, Position, ProductId, TenantId, Value, hex};
 use serde::{Deserialize, Serialize};
 
 use super::{Alarm, Command, DeviceLatest, LatestValue, PendingWebhook, Views};
@@ -40,6 +40,9 @@ pub struct Snapshot {
     commands: Vec<Arc<Command>>,
     webhooks: Vec<Arc<PendingWebhook>>,
     presence: Vec<(DeviceId, i64)>,
+    /// Tenant, plugin, source, and the bytes as hexadecimal.
+    #[serde(default)]
+    plugin_states: Vec<(TenantId, Arc<str>, Arc<str>, String)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -126,6 +129,12 @@ impl Snapshot {
             commands: views.commands.lock().iter().cloned().collect(),
             webhooks: views.webhooks.lock().iter().cloned().collect(),
             presence: views.presence.lock().iter().map(|(id, known)| (id, known.last_ms)).collect(),
+            plugin_states: views
+                .plugin_states
+                .to_vec()
+                .into_iter()
+                .map(|(tenant, plugin, source, state)| (tenant, plugin, source, hex::encode(&state)))
+                .collect(),
         }
     }
 
@@ -197,6 +206,10 @@ impl Snapshot {
         let mut webhooks = views.webhooks.lock();
         for webhook in self.webhooks {
             webhooks.add(Arc::unwrap_or_clone(webhook));
+        }
+        for (tenant, plugin, source, state) in self.plugin_states {
+            let state = hex::decode(&state).unwrap_or_default();
+            views.plugin_states.set(tenant, &source, &plugin, state.into());
         }
         let mut presence = views.presence.lock();
         for (device, last_ms) in self.presence {

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod devices;
+mod plugins;
 mod products;
 mod rules;
 mod tenants;

@@ -78,7 +78,8 @@ impl Candidate<'_> {
             self.script(|| place.at("/transform"), ScriptKind::Transform, source, before)
         });
         let metadata = self.json_size(|| place.at("/metadata"), &entry.metadata);
-        (tenant && decode && transform && metadata).then_some(())?;
+        let chain = self.plugin_chain(place, &entry.plugin_chain);
+        (tenant && decode && transform && metadata && chain).then_some(())?;
         let product = Product {
             id: entry.id,
             tenant: entry.tenant,
@@ -87,6 +88,7 @@ impl Candidate<'_> {
             command: command?,
             reply: reply?,
             decode: entry.decode,
+            plugin_chain: entry.plugin_chain,
             transform: entry.transform.map(Into::into),
             metadata: entry.metadata,
         };
@@ -128,14 +130,17 @@ impl Candidate<'_> {
         if before == Some(spec) {
             return true;
         }
-        let DecodeSpec::Json(mapping) = spec;
+        let mapping = match spec {
+            DecodeSpec::Json(mapping) => mapping,
+            DecodeSpec::Plugin(used) => return self.plugin(place, "/decode", used),
+        };
         let count = mapping.values.as_ref().map_or(0, std::collections::BTreeMap::len);
         if count > self.limits.decode_values_max {
             let message = format!("{count} values are more than {}", self.limits.decode_values_max);
             self.wrong(place.at("/decode/values"), "config.too_many", message);
             return false;
         }
-        let problems = self.check.check_decode(spec);
+        let problems = self.check.check_mapping(mapping);
         let holds = problems.is_empty();
         for problem in problems {
             let pointer = place.at(format_args!("/decode{}", problem.pointer));

@@ -52,7 +52,8 @@ impl Candidate<'_> {
         let script = self.script(pointer, ScriptKind::Trigger, &entry.trigger_script, before);
         let sources = self.sources(place, &entry);
         let actions = self.actions(place, entry.actions);
-        (tenant && name && version && script).then_some(())?;
+        let chain = self.plugin_chain(place, &entry.plugin_chain);
+        (tenant && name && version && script && chain).then_some(())?;
         Some(RuleSpec {
             id: entry.id,
             tenant: entry.tenant,
@@ -60,6 +61,7 @@ impl Candidate<'_> {
             name: entry.name,
             enabled: entry.enabled,
             trigger_script: entry.trigger_script.into(),
+            plugin_chain: entry.plugin_chain,
             sources: sources?,
             actions: actions?,
         })

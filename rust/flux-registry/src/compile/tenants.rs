@@ -123,7 +123,7 @@ impl Candidate<'_> {
 
     fn in_use(&mut self, section: &'static str, index: usize, message: String) {
         let place = Place { prefix: "/delete", section, index };
-        let hint = "change or delete what refers to it in the same step";
+        let hint = "change or delete what refers to it first, or in the same change";
         self.wrong_hint(place.at(""), "config.in_use", message, hint);
     }
 }

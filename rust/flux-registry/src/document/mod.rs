@@ -185,6 +185,9 @@ pub struct ProductEntry {
     /// How payloads become values.
     #[serde(default)]
     pub decode: DecodeSpec,
+    /// Plugins that look at each decoded message before it is stored, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plugin_chain: Vec<PluginUse>,
     /// A Rhai script that runs after decode and before storage.
     #[serde(default)]
     pub transform: Option<String>,
@@ -199,11 +202,39 @@ pub struct ProductEntry {
 pub enum DecodeSpec {
     /// JSON, with or without a mapping of paths.
     Json(JsonMapping),
+    /// Whatever a plugin understands.
+    Plugin(PluginUse),
+}
+
+/// A plugin, and how it is used here.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginUse {
+    /// The plugin's id: its file's name without the ending.
+    pub plugin: String,
+    /// What it is told: an object of the plugin's own making.
+    #[serde(default)]
+    pub settings: Map<String, Value>,
+    /// What it may ask for and have carried out: `command`, `publish`, `raise_alarm`,
+    /// `clear_alarm`, `webhook`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<String>,
 }
 
 impl Default for DecodeSpec {
     fn default() -> Self {
         Self::Json(JsonMapping::default())
+    }
+}
+
+impl DecodeSpec {
+    /// The plugin that decodes, where one does.
+    #[must_use]
+    pub fn plugin(&self) -> Option<&PluginUse> {
+        match self {
+            Self::Json(_) => None,
+            Self::Plugin(used) => Some(used),
+        }
     }
 }
 
@@ -290,6 +321,9 @@ pub struct RuleEntry {
     pub enabled: bool,
     /// The Rhai script whose `true` triggers the actions.
     pub trigger_script: String,
+    /// Plugins that look at each message before the script does, and at each firing after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plugin_chain: Vec<PluginUse>,
     /// What it listens to; everything of the tenant when all lists are empty.
     #[serde(default)]
     pub sources: SourcesEntry,

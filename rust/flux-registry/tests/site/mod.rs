@@ -21,8 +21,7 @@ impl ScriptCheck for Scripts {
         if source.contains("broken") { vec![problem] } else { Vec::new() }
     }
 
-    fn check_decode(&self, spec: &flux_registry::DecodeSpec) -> Vec<Problem> {
-        let flux_registry::DecodeSpec::Json(mapping) = spec;
+    fn check_mapping(&self, mapping: &flux_registry::JsonMapping) -> Vec<Problem> {
         let wrong = mapping.device.as_deref() == Some("..");
         let problem = Problem::new("decode.path", "no path").at("/device");
         if wrong { vec![problem] } else { Vec::new() }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::failure::Failure;
 use crate::machine::{Usage, now_ns, usage};
@@ -68,6 +68,7 @@ impl Run {
         let rate = |count: fn(&Progress) -> u64| {
             count(&end.progress).saturating_sub(count(&begin.progress)) as f64 / span
         };
+        report.begun_unix_s = unix_s() - begin.at.elapsed().as_secs_f64();
         report.seconds = span;
         report.connected_in_ms = connected_in.as_secs_f64() * 1e3;
         report.sent_per_s = rate(|progress| progress.sent);
@@ -246,6 +247,10 @@ impl Run {
         report.end_to_end = (&end_to_end).into();
         Ok(report)
     }
+}
+
+fn unix_s() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 fn second(begin: &Look, before: &Look, now: &Look) -> Second {

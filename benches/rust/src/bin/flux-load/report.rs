@@ -78,6 +78,8 @@ pub(crate) struct Second {
 /// run, warm-up included.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Report {
+    /// When the measurement began, seconds since 1970: what else happened can be laid beside it.
+    pub(crate) begun_unix_s: f64,
     pub(crate) seconds: f64,
     pub(crate) connected_in_ms: f64,
     pub(crate) sent_per_s: f64,
