@@ -270,9 +270,9 @@ def command_vectors(source: str, encode: Encode) -> list[dict[str, Any]]:
         ),
         (
             "arrays and objects are written",
-            {"a": list(range(16)), "o": {f"k{i}": i for i in range(16)}, "e": [[], {}]},
+            {"a": list(range(16)), "e": [[], {}], "o": {f"k{i:02}": i for i in range(16)}},
         ),
-        ("yes, no and nothing are written", {"y": True, "n": False, "z": None}),
+        ("yes, no and nothing are written", {"n": False, "y": True, "z": None}),
     ]
     return [
         {

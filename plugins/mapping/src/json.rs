@@ -58,7 +58,8 @@ fn write_scalar(item: &Item<'_>, text: &mut String) {
         Item::Bool(yes) => put(text, format_args!("{yes}")),
         Item::Int(number) | Item::Time(number) => put(text, format_args!("{number}")),
         Item::Long(number) => put(text, format_args!("{number}")),
-        Item::Real(number) if number.is_finite() => put(text, format_args!("{number}")),
+        // with a point or an exponent, so that it stays a real
+        Item::Real(number) if number.is_finite() => put(text, format_args!("{number:?}")),
         Item::Text(value) => put(text, format_args!("{}", Quoted(value))),
         Item::Bytes(bytes) => {
             text.push('"');

@@ -67,10 +67,10 @@ pub(crate) fn put_text(text: &mut String, value: &str) {
     let _ = write!(text, "{}", Quoted(value)); // a String takes all
 }
 
-/// JSON has no word for what is not finite.
+/// With a point or an exponent, so that it stays a real; JSON has no word for what is not finite.
 pub(crate) fn put_real(text: &mut String, real: f64) {
     if real.is_finite() {
-        let _ = write!(text, "{real}");
+        let _ = write!(text, "{real:?}");
     } else {
         text.push_str("null");
     }

@@ -603,7 +603,7 @@ def frame(*metrics: Metric, dtypes: bool = True) -> str:
 
 def commands() -> list[dict[str, Any]]:
     green = metric(None, DataType.BOOLEAN, True, 12)
-    green_and_b = frame(green, metric(None, DataType.INT16, -7, 11))
+    both = frame(metric(None, DataType.INT16, -7, 11), green)
     no_birth = command(
         "a metric of no birth is written by its name, with the datatype that is given",
         {"metric": "Setpoint", "value": 21.5, "type": "Float"},
@@ -636,8 +636,8 @@ def commands() -> list[dict[str, Any]]:
         ),
         command(
             "several metrics are written at once",
-            {"metrics": {"Outputs/LEDs/Green": True, "Inputs/B": -7}},
-            frames=[green_and_b],
+            {"metrics": {"Inputs/B": -7, "Outputs/LEDs/Green": True}},
+            frames=[both],
         ),
         command(
             "a null is written as such",
@@ -669,12 +669,9 @@ def commands() -> list[dict[str, Any]]:
 
 def main() -> None:
     """Write the files beside this one."""
-    told = session()
-    births = told[:2]
-    write("session.json", told)
+    write("session.json", session() + commands())
     write("datatypes.json", types())
     write("structured.json", structured())
-    write("commands.json", births + commands())
 
 
 if __name__ == "__main__":
