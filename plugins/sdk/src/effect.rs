@@ -3,6 +3,7 @@
 use flux_plugin_abi::EffectKind;
 
 use crate::Json;
+use crate::json::Base64;
 
 /// Something the host is asked to do. The fields are those of the same action in a rule.
 ///
@@ -36,6 +37,22 @@ impl Effect {
     #[must_use]
     pub fn publish(topic: &str, payload: impl Into<Json>) -> Self {
         let fields = [("topic", topic.into()), ("payload", payload.into())];
+        Self { kind: EffectKind::Publish, fields: Json::object(fields) }
+    }
+
+    /// A message of bytes under a topic: base64 in the member `payload_base64`.
+    ///
+    /// ```
+    /// use flux_plugin_sdk::Effect;
+    ///
+    /// let publish = Effect::publish_bytes("valve-1/set", b"\x01\xff").with("qos", 0);
+    /// assert_eq!(publish.fields.to_string(),
+    ///     r#"{"topic":"valve-1/set","payload_base64":"Af8=","qos":0}"#);
+    /// ```
+    #[must_use]
+    pub fn publish_bytes(topic: &str, payload: &[u8]) -> Self {
+        let payload = Base64(payload).to_string();
+        let fields = [("topic", topic.into()), ("payload_base64", payload.into())];
         Self { kind: EffectKind::Publish, fields: Json::object(fields) }
     }
 

@@ -10,6 +10,8 @@ mod write;
 use std::fmt;
 
 pub use read::{DEPTH_MAX, parse};
+pub(crate) use write::Base64;
+pub use write::Quoted;
 
 /// A JSON value. Objects keep the order they were written in.
 ///
