@@ -1,11 +1,13 @@
 //! What connections bring: frames of devices that came in, answers of those we connected to.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flux_gateway::{LinkDevice, LinkError, LinkEvent, LinkPorts, ListenerSpec, count, count_many};
 use flux_net::{Context, Verdict, WorkerIo};
+use flux_pipeline::LiveEvent;
 use flux_types::TenantId;
 
 use super::Place;
@@ -128,6 +130,22 @@ impl GatewayWorker {
         self.after_link(connection, outcome.err(), stays, cx)
     }
 
+    /// Tells whoever looks why a device's connection was refused or closed.
+    pub(super) fn tell_refused(&self, door: Option<(usize, IpAddr)>, error: &LinkError) {
+        let Some((place, ip)) = door else { return };
+        let Some(door) = self.shared.streams.get(place) else { return };
+        let live = self.pipeline.live();
+        if live.is_heard() {
+            let event = LiveEvent::Refused {
+                source: format!("gateway.{}/{ip}", door.spec.name),
+                topic: None,
+                reason: error.to_string(),
+                at_ms: self.shared.clock.now().wall_ns / 1_000_000,
+            };
+            live.tell(door.spec.tenant, event);
+        }
+    }
+
     pub(super) fn after_link(
         &mut self,
         connection: &mut Connection,
@@ -135,9 +153,11 @@ impl GatewayWorker {
         stays: bool,
         cx: &mut Context<'_>,
     ) -> Verdict {
+        let door = connection.door;
         if let Some(error) = error {
             let connection = cx.id();
             tracing::debug!(%connection, %error, "a device's connection is closed");
+            self.tell_refused(door, &error);
             return Verdict::Close;
         }
         if !stays {

@@ -247,10 +247,12 @@ impl WorkerProtocol for GatewayWorker {
                 .inspect_err(|error| {
                     let address = peer.address;
                     tracing::debug!(%address, %error, "a device's connection is refused");
+                    self.tell_refused(connection.door, error);
                 })
                 .ok()
         };
         let Some(link) = link else {
+            events.clear();
             self.link_events = events;
             handle.wake();
             return connection;
