@@ -138,7 +138,8 @@ def _try(host: PluginHost, plugin_id: str, wanted: Call, report: FuzzReport) -> 
         _find(report, Finding(error.code, error.message, wanted))
     except Exception as error:
         # Whatever it is: a host must not fail because of a guest.
-        _find(report, Finding(f"host.{type(error).__name__}", str(error), wanted))
+        message = f"{type(error).__name__}: {error}"
+        _find(report, Finding("plugin.host", message, wanted))
     else:
         parts = outcome.items or [outcome]
         report.decoded += any(part.messages or part.frames for part in parts)

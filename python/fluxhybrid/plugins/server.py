@@ -117,9 +117,15 @@ def _error(answer: httpx.Response) -> FluxError:
         }
     if answer.status_code == httpx.codes.UNAUTHORIZED:
         document["hint"] = "give a token: --token, or FLUXHYBRID_TOKEN in the environment"
-    fields = ("code", "message", "hint", "pointer", "line", "column")
     problems = [
-        Problem(**{name: problem[name] for name in fields if name in problem})
+        Problem(
+            problem["code"],
+            problem["message"],
+            problem.get("hint"),
+            pointer=problem.get("pointer"),
+            line=problem.get("line"),
+            column=problem.get("column"),
+        )
         for problem in document.get("problems") or ()
     ]
     kind = _KINDS.get(answer.status_code, "internal")
