@@ -68,6 +68,23 @@ pub enum LinkError {
     Idle(u64),
 }
 
+impl LinkError {
+    /// The same in a stable word.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownHead => "link.unknown_head",
+            Self::UnknownProduct => "link.unknown_product",
+            Self::Stranger(_) => "link.stranger",
+            Self::OtherProduct => "link.other_product",
+            Self::Garbage => "link.garbage",
+            Self::OtherDevice => "link.other_device",
+            Self::RegistrationTimeout => "link.registration_timeout",
+            Self::Idle(_) => "link.idle",
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Stage {
     /// The first bytes are to choose the product.

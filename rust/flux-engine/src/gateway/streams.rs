@@ -1,13 +1,13 @@
 //! What connections bring: frames of devices that came in, answers of those we connected to.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flux_gateway::{LinkDevice, LinkError, LinkEvent, LinkPorts, ListenerSpec, count, count_many};
 use flux_net::{Context, Verdict, WorkerIo};
-use flux_pipeline::LiveEvent;
+use flux_pipeline::refusals::{Attempt, Refusing};
 use flux_types::TenantId;
 
 use super::Place;
@@ -131,19 +131,23 @@ impl GatewayWorker {
     }
 
     /// Tells whoever looks why a device's connection was refused or closed.
-    pub(super) fn tell_refused(&self, door: Option<(usize, IpAddr)>, error: &LinkError) {
-        let Some((place, ip)) = door else { return };
+    pub(super) fn tell_refused(&self, door: Option<(usize, SocketAddr)>, error: &LinkError) {
+        let Some((place, address)) = door else { return };
         let Some(door) = self.shared.streams.get(place) else { return };
-        let live = self.pipeline.live();
-        if live.is_heard() {
-            let event = LiveEvent::Refused {
-                source: format!("gateway.{}/{ip}", door.spec.name),
-                topic: None,
-                reason: error.to_string(),
-                at_ms: self.shared.clock.now().wall_ns / 1_000_000,
-            };
-            live.tell(door.spec.tenant, event);
-        }
+        self.pipeline.refusals().note(&Refusing {
+            attempt: match error {
+                LinkError::Idle(_) | LinkError::OtherDevice => Attempt::Stay,
+                _ => Attempt::Connect,
+            },
+            tenant: door.spec.tenant,
+            source: Some(&format!("gateway.{}", door.spec.name)),
+            username: None,
+            client_id: None,
+            address: Some(address),
+            topic: None,
+            code: error.code(),
+            reason: error,
+        });
     }
 
     pub(super) fn after_link(
