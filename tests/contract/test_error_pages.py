@@ -43,7 +43,7 @@ NOT_CODES: Final = {
 """What else is written like a code in the Rust sources, and what it is."""
 MADE_UP: Final = frozenset({"request"})
 """Codes ``<family>.<word>`` whose words a library makes up: they share a page."""
-TOGETHER: Final = frozenset({"http"})
+TOGETHER: Final = frozenset({"gateway", "http"})
 """Codes ``<family>.<word>`` that are all met in one place: they share a page that names each."""
 FAMILIES: Final = MADE_UP | TOGETHER
 KINDS: Final = {

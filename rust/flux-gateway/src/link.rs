@@ -73,14 +73,14 @@ impl LinkError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::UnknownHead => "link.unknown_head",
-            Self::UnknownProduct => "link.unknown_product",
-            Self::Stranger(_) => "link.stranger",
-            Self::OtherProduct => "link.other_product",
-            Self::Garbage => "link.garbage",
-            Self::OtherDevice => "link.other_device",
-            Self::RegistrationTimeout => "link.registration_timeout",
-            Self::Idle(_) => "link.idle",
+            Self::UnknownHead => "gateway.unknown_head",
+            Self::UnknownProduct => "gateway.unknown_product",
+            Self::Stranger(_) => "gateway.stranger",
+            Self::OtherProduct => "gateway.other_product",
+            Self::Garbage => "gateway.garbage",
+            Self::OtherDevice => "gateway.other_device",
+            Self::RegistrationTimeout => "gateway.registration_timeout",
+            Self::Idle(_) => "gateway.idle",
         }
     }
 }
