@@ -90,7 +90,7 @@ class Slaves:
             ignore_missing_devices=True,
         )
         await self._server.listen()
-        self.port = self._server.transport.sockets[0].getsockname()[1]
+        self.port = self._server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
 
 
 class Dtu:
