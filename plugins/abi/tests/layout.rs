@@ -1,6 +1,8 @@
 //! The layouts, byte by byte as `docs/PLUGIN_DEV.md` gives them, and what readers make of bytes
 //! that keep none of them.
 
+#![allow(clippy::unwrap_used)] // a test from the first line to the last
+
 use flux_plugin_abi::{
     Batch, Context, EffectKind, Fault, Malformed, MessageReader, MessageWriter, OutputWriter,
     Section, Sections, Settings, Text, ValueRef, write_batch,
