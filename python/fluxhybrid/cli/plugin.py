@@ -278,5 +278,7 @@ def _server(url: str, token: str | None) -> PluginServer:
 
 
 def _print_plugin(plugin: dict[str, Any]) -> None:
-    words = [plugin.get("id"), plugin.get("version"), plugin.get("state"), plugin.get("about")]
-    click.echo("  ".join(str(word) for word in words if word))
+    words = [plugin["id"], plugin["version"], plugin["health"], plugin["about"]]
+    click.echo("  ".join(word for word in words if word))
+    for problem in plugin["problems"]:
+        click.echo(f"      {problem['code']}: {problem['message']}")
