@@ -23,6 +23,8 @@ from benches.peers.tools import Tools, need, python
 
 __all__ = [
     "Server",
+    "await_port",
+    "end_process",
     "engine",
     "fluxhybrid_environment",
     "free_port",
@@ -78,7 +80,8 @@ def free_port() -> int:
         return port
 
 
-def _await_port(port: int, process: subprocess.Popen[Any], log: Path) -> float:
+def await_port(port: int, process: subprocess.Popen[Any], log: Path) -> float:
+    """Seconds until the process listens; an error with the end of its log if it does not."""
     begun = time.perf_counter()
     while time.perf_counter() - begun < START_SECONDS:
         if process.poll() is not None:
@@ -90,7 +93,7 @@ def _await_port(port: int, process: subprocess.Popen[Any], log: Path) -> float:
     raise RuntimeError(f"{process.args!r} does not listen on {port}:\n{tail}")
 
 
-def _end(process: subprocess.Popen[Any], pid: int) -> None:
+def end_process(process: subprocess.Popen[Any], pid: int) -> None:
     """End by pid; a server that takes too long is killed."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
@@ -128,10 +131,10 @@ def mosquitto() -> Iterator[Server]:
         with log.open("wb") as output:
             process = subprocess.Popen([program, "-c", str(config)], stdout=output, stderr=output)
             try:
-                seconds = _await_port(port, process, log)
+                seconds = await_port(port, process, log)
                 yield Server("mosquitto", port, process.pid, seconds, None)
             finally:
-                _end(process, process.pid)
+                end_process(process, process.pid)
 
 
 def _slowed(command: list[str]) -> list[str]:
@@ -169,7 +172,7 @@ def engine(
                 stdin=subprocess.PIPE, stdout=output, stderr=output,
             )  # fmt: skip
             try:
-                seconds = _await_port(port, process, log)
+                seconds = await_port(port, process, log)
                 pid = _child_of(process.pid) if slow_disk else process.pid
                 name = "fluxhybrid, slow disk" if slow_disk else "fluxhybrid"
                 yield Server(name, port, pid, seconds, credentials)
@@ -184,7 +187,7 @@ def _close_input(process: subprocess.Popen[Any]) -> None:
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        _end(process, process.pid)
+        end_process(process, process.pid)
 
 
 def fluxhybrid_environment(directory: Path, port: int) -> dict[str, str]:
@@ -253,11 +256,11 @@ def serving(
         )  # fmt: skip
         pid = process.pid
         try:
-            seconds = _await_port(port, process, log)
+            seconds = await_port(port, process, log)
             pid = _child_of(process.pid) if slow_disk else process.pid
             yield Server("fluxhybrid", port, pid, seconds, None)
         finally:
-            _end(process, pid)
+            end_process(process, pid)
 
 
 @contextlib.contextmanager
