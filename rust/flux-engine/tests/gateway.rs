@@ -107,8 +107,10 @@ fn nobody_registers_as_somebody_else_and_the_policy_decides_who_stays() {
     eventually("it is told", || {
         told.tap.try_recv_batch(&mut refused, 9).unwrap();
         let text = format!("{refused:?}");
-        (text.contains("gateway.secret/127.0.0.1") && text.contains("secret is wrong"))
-            .then_some(())
+        (text.contains("\"gateway.secret\"")
+            && text.contains("gateway.stranger")
+            && text.contains("secret is wrong"))
+        .then_some(())
     });
     let mut first = stream(secret);
     send(&mut first, "s-1,s-1-secret\n{\"a\": 1}\n");

@@ -46,6 +46,7 @@ fn version(plugins: &Plugins, id: &str) -> Result<i64, PluginError> {
 
 /// A set that looks at its directory only when told to.
 fn open(place: &Path) -> Plugins {
+    fs::create_dir_all(place.join("plugins")).unwrap();
     let mut options = Options::new(Limits::default())
         .watching(place.join("plugins"))
         .storing(place.join("store"));
@@ -83,6 +84,7 @@ fn the_directory_is_watched() {
     let mut options = Options::new(Limits::default()).watching(place.path().join("plugins"));
     options.watch_every = Duration::from_millis(20);
     let plugins = Plugins::open(options).unwrap();
+    fs::create_dir(place.path().join("plugins")).unwrap(); // it may come later
     put(place.path(), "meter.wasm", &answering(3));
     let start = Instant::now();
     while version(&plugins, "meter").ok() != Some(3) {
