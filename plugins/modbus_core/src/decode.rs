@@ -116,7 +116,7 @@ struct Answer<'m> {
     device: &'m str,
 }
 
-impl Answer<'_> {
+impl<'m> Answer<'m> {
     /// The reply to anything but a plain read.
     fn reply(
         &self,
@@ -178,13 +178,11 @@ impl Answer<'_> {
     fn values(&self, range: Range, data: &[u8], out: &mut Output<'_>) -> Result<(), PluginError> {
         let Range { table, start, count } = range;
         let places = Places { table, start, end: start + count, data };
-        let points = self.map.starting_in(&places);
-        let is_whole = |point: &&Point| point.end <= places.end && point.is_of(self.unit);
         // A message without values would say that the unit reported nothing.
-        let described = if points.iter().any(|point| is_whole(&point) && point.is_certain) {
+        let described = if self.points(&places).any(|point| point.is_certain) {
             let mut message = out.message(self.device);
             let mut described = Ok(());
-            for point in points.iter().filter(is_whole) {
+            for point in self.points(&places) {
                 if let Some(plain) = point.plain {
                     point.report_plain(plain, &places, &mut message);
                     continue;
@@ -197,12 +195,20 @@ impl Answer<'_> {
             }
             described
         } else {
-            self.uncertain(&places, points.iter().filter(is_whole), out)
+            self.uncertain(&places, self.points(&places), out)
         };
         if self.map.unmapped == Unmapped::Raw {
             self.raw_values(&places, out);
         }
         described
+    }
+
+    /// The unit's points that lie within some places, in order.
+    #[inline]
+    fn points(&self, places: &Places<'_>) -> impl Iterator<Item = &'m Point> {
+        let (end, unit) = (places.end, self.unit);
+        let points = self.map.starting_in(places).iter();
+        points.filter(move |point| point.end <= end && point.is_of(unit))
     }
 
     /// The values of points of which perhaps none has one.
@@ -238,9 +244,7 @@ impl Answer<'_> {
     fn raw_values(&self, places: &Places<'_>, out: &mut Output<'_>) {
         let (table, word) = (places.table, places.table.word());
         let mut described = places.start;
-        let points = self.map.starting_in(places).iter();
-        let is_whole = |point: &&Point| point.end <= places.end && point.is_of(self.unit);
-        let mut points = points.filter(is_whole).peekable();
+        let mut points = self.points(places).peekable();
         let bare: Vec<u32> = (places.start..places.end)
             .filter(|place| {
                 while let Some(point) = points.next_if(|point| point.start <= *place) {
@@ -288,11 +292,8 @@ impl Answer<'_> {
     ) -> Result<(), PluginError> {
         let data = or.to_be_bytes();
         let places = Places { table: Table::Holding, start: place, end: place + 1, data: &data };
-        let points = self.map.starting_in(&places).iter();
-        let is_written = |point: &&Point| {
-            point.end <= places.end && point.is_of(self.unit) && point.bits_used() & and == 0
-        };
-        self.uncertain(&places, points.filter(is_written), out)
+        let written = self.points(&places).filter(|point| point.bits_used() & and == 0);
+        self.uncertain(&places, written, out)
     }
 }
 
