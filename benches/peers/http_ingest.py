@@ -34,15 +34,6 @@ DOCUMENT: Final = {
     "devices": [{"id": DEVICE, "key": "s-1", "product": PRODUCT, "secret_sha256": DIGEST}],
 }
 
-OURS: Final = f"""
-import sys
-from fluxhybrid import Engine
-with Engine(data_dir=sys.argv[1], devices_port=int(sys.argv[2])) as engine:
-    engine.apply({DOCUMENT!r})
-    print("ready", flush=True)
-    sys.stdin.read()
-"""
-
 PEER: Final = f"""
 import hashlib, hmac, os, sys
 import uvicorn
@@ -77,11 +68,20 @@ uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="error", acc
 """
 
 
+def _command(side: str, http_load: Path, directory: str, port: int) -> list[str]:
+    if side != "fluxhybrid":
+        return [sys.executable, "-c", PEER, directory, str(port), side.removeprefix("fastapi ")]
+    document = Path(directory) / "document.json"
+    document.write_text(json.dumps(DOCUMENT), encoding="utf-8")
+    return [str(http_load), "--serve", f"{directory}/data", "--address", f"127.0.0.1:{port}",
+            "--document", str(document)]  # fmt: skip
+
+
 @contextlib.contextmanager
-def _server(program: str, *extra: str) -> Iterator[int]:
+def _server(side: str, http_load: Path) -> Iterator[int]:
     with tempfile.TemporaryDirectory(dir=os.environ.get("FLUX_BENCH_DIR")) as directory:
         port = free_port()
-        command = [sys.executable, "-c", program, directory, str(port), *extra]
+        command = _command(side, http_load, directory, port)
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             try:
@@ -112,11 +112,7 @@ def _load(program: Path, port: int, connections: int, seconds: float) -> dict[st
     return measured
 
 
-SIDES: Final = {
-    "fluxhybrid": (OURS, ()),
-    "fastapi durable": (PEER, ("durable",)),
-    "fastapi memory": (PEER, ("memory",)),
-}
+SIDES: Final = ("fluxhybrid", "fastapi durable", "fastapi memory")
 
 
 def main() -> int:
@@ -133,8 +129,8 @@ def main() -> int:
         sys.exit(f"{program} is not there: cargo build --release -p flux-benches --bin http-load")
     reached: dict[str, list[dict[str, Any]]] = {name: [] for name in SIDES}
     for _ in range(options.rounds):
-        for name, (source, extra) in SIDES.items():
-            with _server(source, *extra) as port:
+        for name in SIDES:
+            with _server(name, program) as port:
                 found = _load(program, port, options.connections, options.seconds)
             reached[name].append(found)
             print(f"{name:16} {found}", flush=True)
@@ -142,7 +138,7 @@ def main() -> int:
         name: sorted(found["requests_per_s"] for found in all_found)[len(all_found) // 2]
         for name, all_found in reached.items()
     }
-    for name in list(SIDES)[1:]:
+    for name in SIDES[1:]:
         print(f"fluxhybrid / {name}: {rates['fluxhybrid'] / rates[name]:.1f}")
     return 0
 

@@ -1,6 +1,7 @@
 //! Raw TCP and UDP devices, from the socket to the last value, and commands back to them.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // whole files of tests
 
+mod client;
 mod site;
 
 use std::io::Write;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use client::Client;
 use flux_engine::{Engine, GatewayPlugins};
 use flux_gateway::{CodecError, Frame, FrameScanner, LineCodec, Reply, Scan};
 use flux_types::{DeviceId, ProductId, TenantId};
@@ -55,6 +57,10 @@ fn a_device_registers_speaks_is_commanded_and_goes() {
     assert_eq!(line(&mut device), "pong\n");
     has_value(&engine, "s-1", "t", json!(20.5));
     assert!(is_online(&engine, "s-1"));
+    // somebody watches every topic, which does not keep the command from its device
+    let mqtt = engine.mqtt_address().unwrap();
+    let mut watcher = Client::connect(mqtt, "w", "watcher", "watch");
+    watcher.subscribe("#", 1);
     // amid a frame of its own, a command comes and is answered
     let id =
         engine.send_command(TENANT, "s-1", "open", json!({"by": 5}), None).unwrap().to_string();

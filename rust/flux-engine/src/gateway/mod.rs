@@ -342,8 +342,9 @@ impl Delivery for AnyDelivery {
     }
 
     fn route_to_connected(&self, message: &Arc<Message>) -> bool {
-        self.mqtt.route_to_connected(message)
-            || self.gateway.get().is_some_and(|gateway| gateway.hand(message))
+        // whoever watches the topic over MQTT is not the device: a device on a line is asked as well
+        let watched = self.mqtt.route_to_connected(message);
+        self.gateway.get().is_some_and(|gateway| gateway.hand(message)) || watched
     }
 }
 

@@ -11,18 +11,25 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use flux_engine::{DevicesSettings, Engine, EngineSettings};
 use hdrhistogram::Histogram;
 use serde_json::json;
 
-/// Posts telemetry.
+/// Posts telemetry, or serves it.
 #[derive(Parser)]
 struct Options {
-    /// Where to.
+    /// Serve instead: an engine over this directory, until standard input ends.
+    #[arg(long, value_name = "DIRECTORY")]
+    serve: Option<std::path::PathBuf>,
+    /// Where to; where to listen with `--serve`.
     #[arg(long)]
     address: SocketAddr,
     /// The device's secret.
-    #[arg(long)]
+    #[arg(long, default_value = "")]
     token: String,
+    /// What is configured with `--serve`: a file with the engine's document.
+    #[arg(long)]
+    document: Option<std::path::PathBuf>,
     /// Connections at the same time.
     #[arg(long, default_value_t = 32)]
     connections: usize,
@@ -81,8 +88,29 @@ fn post(options: &Options, stop: &AtomicBool) -> Result<Histogram<u64>, Failure>
     Ok(times)
 }
 
+/// The engine with a listener for devices, until nobody holds our standard input open any more.
+fn serve(directory: &std::path::Path, options: &Options) -> Result<(), Failure> {
+    let mut settings = EngineSettings::new(directory);
+    settings.devices = Some(DevicesSettings {
+        host: options.address.ip().to_string(),
+        port: options.address.port(),
+        ..DevicesSettings::default()
+    });
+    let engine = Engine::new(settings);
+    let document = options.document.as_ref().ok_or("--serve needs --document")?;
+    engine.apply(&std::fs::read_to_string(document)?)?;
+    engine.start()?;
+    println!("ready");
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    engine.stop();
+    Ok(())
+}
+
 fn main() -> Result<(), Failure> {
     let options = Arc::new(Options::parse());
+    if let Some(directory) = &options.serve {
+        return serve(directory, &options);
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let from = Instant::now();
     let mut posting = Vec::new();
