@@ -125,6 +125,7 @@ format: $(VENV)/.dev-stamp ## format everything
 
 docs: build ## write what is generated
 	$(BIN)/fluxhybrid config reference >docs/configuration.md
+	$(BIN)/python -m fluxhybrid.api.reference docs/API.md
 
 wheel: $(VENV)/.dev-stamp plugins ## build the wheel and the sdist into dist/
 	$(BIN)/maturin build --release --sdist --out dist

@@ -22,6 +22,8 @@ from benches.peers.tools import Tools, need, python
 
 __all__ = [
     "Server",
+    "await_port",
+    "end_process",
     "engine",
     "fluxhybrid_environment",
     "free_port",
@@ -68,7 +70,8 @@ def free_port() -> int:
         return port
 
 
-def _await_port(port: int, process: subprocess.Popen[Any], log: Path) -> float:
+def await_port(port: int, process: subprocess.Popen[Any], log: Path) -> float:
+    """Seconds until the process listens; an error with the end of its log if it does not."""
     begun = time.perf_counter()
     while time.perf_counter() - begun < START_SECONDS:
         if process.poll() is not None:
@@ -80,7 +83,7 @@ def _await_port(port: int, process: subprocess.Popen[Any], log: Path) -> float:
     raise RuntimeError(f"{process.args!r} does not listen on {port}:\n{tail}")
 
 
-def _end(process: subprocess.Popen[Any]) -> None:
+def end_process(process: subprocess.Popen[Any]) -> None:
     """End a process; one that takes too long is killed."""
     process.terminate()
     try:
@@ -114,10 +117,10 @@ def mosquitto() -> Iterator[Server]:
         with log.open("wb") as output:
             process = subprocess.Popen([program, "-c", str(config)], stdout=output, stderr=output)
             try:
-                seconds = _await_port(port, process, log)
+                seconds = await_port(port, process, log)
                 yield Server("mosquitto", port, process.pid, seconds, None)
             finally:
-                _end(process)
+                end_process(process)
 
 
 def _slow_disk(directory: Path) -> dict[str, str]:
@@ -160,7 +163,7 @@ def engine(
                 stderr=output,
             )
             try:
-                seconds = _await_port(port, process, log)
+                seconds = await_port(port, process, log)
                 name = "fluxhybrid, slow disk" if slow_disk else "fluxhybrid"
                 yield Server(name, port, process.pid, seconds, credentials)
             finally:
@@ -174,7 +177,7 @@ def _close_input(process: subprocess.Popen[Any]) -> None:
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        _end(process)
+        end_process(process)
 
 
 def fluxhybrid_environment(directory: Path, port: int) -> dict[str, str]:
@@ -237,7 +240,7 @@ def serving(
             stderr=output,
         )
         try:
-            seconds = _await_port(port, process, log)
+            seconds = await_port(port, process, log)
             yield Server("fluxhybrid", port, process.pid, seconds, None, process.stdin)
         finally:
-            _end(process)
+            end_process(process)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["ROOT", "MissingToolError", "Tools", "find_tools", "need"]
+__all__ = ["ROOT", "MissingToolError", "Tools", "find_tools", "need", "target"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -38,7 +38,8 @@ def need(program: str, package: str) -> str:
     return found
 
 
-def _target() -> Path:
+def target() -> Path:
+    """Where cargo builds."""
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 
@@ -47,7 +48,7 @@ def find_tools(*, build: bool = True) -> Tools:
     if build:
         command = ["cargo", "build", "--release", "--quiet", "-p", "flux-benches", "--bins"]
         subprocess.run(command, cwd=ROOT, check=True)
-    release = _target() / "release"
+    release = target() / "release"
     tools = Tools(release / "flux-load", release / "flux-engine-bench")
     for tool in (tools.flux_load, tools.flux_engine_bench):
         if not tool.exists():

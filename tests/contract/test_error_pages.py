@@ -14,6 +14,8 @@ from typing import Final
 
 import pytest
 
+from fluxhybrid.api.application import routes
+from fluxhybrid.api.schema import describe
 from fluxhybrid.errors import EXIT_CODES, HTTP_STATUSES, ErrorKind, error_of_kind
 from tests.contract.error_codes import (
     Found,
@@ -28,12 +30,22 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 PAGES: Final = ROOT / "docs" / "errors"
 TABLE: Final = PAGES / "README.md"
 
-NOT_CODES: Final = frozenset(
-    {"current.json", "current.json.new", "previous.json", "fluxhybrid.errors"}
-)
-"""What else is written like a code in the Rust sources: names of files and of a module."""
-FAMILIES: Final = frozenset({"request"})
+NOT_CODES: Final = {
+    "current.json": "a file of the configuration",
+    "current.json.new": "the same while it is written",
+    "previous.json": "the one before it",
+    "fluxhybrid.errors": "a module of Python",
+    "vectors.json": "how the names of files with a plugin's vectors end",
+    "query.points_max": "an option of the time-series store",
+    "query.scan_points_max": "an option of the time-series store",
+    "query.series_max": "an option of the time-series store",
+}
+"""What else is written like a code in the Rust sources, and what it is."""
+MADE_UP: Final = frozenset({"request"})
 """Codes ``<family>.<word>`` whose words a library makes up: they share a page."""
+TOGETHER: Final = frozenset({"gateway", "http"})
+"""Codes ``<family>.<word>`` that are all met in one place: they share a page that names each."""
+FAMILIES: Final = MADE_UP | TOGETHER
 KINDS: Final = {
     **{kind.value.replace("_", " ").capitalize(): kind for kind in ErrorKind},
     "Warning": None,
@@ -65,28 +77,45 @@ def _pages() -> dict[str, str]:
     return every
 
 
+def _shared() -> set[str]:
+    """The codes that the page of a family names."""
+    pages = _pages()
+    return {
+        code
+        for family in TOGETHER & set(pages)
+        for code in re.findall(rf"^\| `({family}\.[a-z0-9_]+)` \|", pages[family], re.MULTILINE)
+    }
+
+
 # --- codes and pages --------------------------------------------------------------------------
 
 
 def test_every_code_has_a_page() -> None:
-    codes = set(python().codes) | (rust() - NOT_CODES)
-    missing = sorted(codes - set(_pages()))
+    codes = set(python().codes) | (rust() - set(NOT_CODES))
+    missing = sorted(codes - set(_pages()) - _shared())
     assert not missing, f"write docs/errors/<code>.md for {', '.join(missing)}"
 
 
 def test_every_page_has_a_code() -> None:
     codes = set(python().codes) | rust() | FAMILIES
-    stale = sorted(set(_pages()) - codes)
+    stale = sorted((set(_pages()) | _shared()) - codes)
     assert not stale, f"no source has the code of docs/errors/: {', '.join(stale)}"
 
 
 def test_every_code_can_be_told_from_the_sources() -> None:
     assert python().unclear == []
-    assert {family.rstrip(".") for family in python().families} == FAMILIES
+    assert {family.rstrip(".") for family in python().families} == MADE_UP
 
 
 def test_what_is_left_out_is_there_to_be_left_out() -> None:
-    assert rust() >= NOT_CODES
+    assert rust() >= set(NOT_CODES)
+
+
+def test_plugins_explain_their_codes_themselves() -> None:
+    """What a plugin reports is its own: ``plugins/<name>/README.md`` has it."""
+    plugins = ROOT / "plugins"
+    assert (plugins / "dummy_plugin").is_dir()
+    assert not any(path.is_relative_to(plugins) for path in rust_sources(ROOT))
 
 
 def test_codes_of_each_kind_of_source_are_found() -> None:
@@ -223,10 +252,21 @@ def test_metrics_are_those_that_are_counted() -> None:
 
 def test_calls_are_those_of_the_api() -> None:
     call = r"`((?:GET|POST|PATCH|DELETE) /[^`? ]+)"
-    known = set(re.findall(call, (ROOT / "docs" / "API.md").read_text(encoding="utf-8")))
+    known = _calls() | {"POST /device/v1/telemetry"}
     for code, page in _pages().items():
         for named in re.findall(call, page):
             assert named in known, f"{code}: {named}"
+
+
+def test_call_of_devices_is_that_of_the_listener() -> None:
+    route = ROOT / "rust" / "flux-gateway" / "src" / "http" / "route.rs"
+    assert '"/device/v1/telemetry"' in route.read_text(encoding="utf-8")
+
+
+def _calls() -> set[str]:
+    """Every call of the API, from the routers themselves."""
+    paths = describe(routes("1"), "1")["paths"]
+    return {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
 
 
 # --- the readings themselves ------------------------------------------------------------------

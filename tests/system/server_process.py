@@ -32,7 +32,7 @@ class ServerProcess:
     """
 
     def __init__(self, directory: Path, root: Path, **settings: str) -> None:
-        ports = {f"{name}__PORT": "0" for name in ("MQTT", "SERVER", "METRICS")}
+        ports = {f"{name}__PORT": "0" for name in ("MQTT", "SERVER", "METRICS", "DEVICES")}
         given = {f"FLUXHYBRID_{name}": value for name, value in {**ports, **settings}.items()}
         self._errors = (directory / "stderr.txt").open("a+")
         self.process = subprocess.Popen(

@@ -79,6 +79,7 @@ def test_nothing_is_wider_than_the_screen(
     page.reads("dialog", "text text")
     inside = "const d = document.querySelector('dialog'); return d.scrollWidth - d.clientWidth"
     assert page.run(inside) <= 0
+    assert page.run("return document.querySelector('dialog').getBoundingClientRect().left") >= 0
 
 
 def test_text_of_devices_never_becomes_markup(

@@ -36,6 +36,8 @@ EXPORTS = {
     "store.js": "Store",
     "limits.js": "SERIES_POINTS, SERIES_STEP_MS, FIRINGS_MAX, COMMANDS_MAX, REFUSALS_MAX, "
     "ALARMS_MAX, VALUES_PER_DEVICE_MAX, SERIES_PER_DEVICE_MAX, RULE_BARS",
+    "panels/plugins.js": "Plugins",
+    "sheets/records.js": "pluginSheet",
     "format.js": "number, brief, bytes, value, duration",
 }
 
@@ -98,6 +100,47 @@ def test_page_does_not_grow_with_what_it_is_told(page: Browser, server: ServerPr
     """
     for size, bound in page.run_async(script):
         assert 0 < size <= bound
+
+
+def test_plugin_shows_what_is_wrong_with_it_first(page: Browser, server: ServerProcess) -> None:
+    page.driver.get(server.url)
+    well = {
+        "id": "modbus",
+        "title": "Modbus RTU",
+        "version": "1.2.0",
+        "health": "running",
+        "problems": [],
+        "functions": ["decode"],
+        "vectors": [12, 12],
+        "pool": {"available": 2, "max_size": 4, "hits": 9, "misses": 1},
+        "calls": {"calls": 2_000, "failures": [0, 3, 0], "duration_ns": 4_000_000},
+        "trips": 0,
+    }
+    problem = {"code": "plugin.import", "message": "it imports env.steal", "hint": "leave it out"}
+    ill = {**well, "id": "evil", "title": None, "health": "refused", "problems": [problem]}
+    script = f"""{module("store.js")} {module("panels/plugins.js")} {module("sheets/records.js")}
+      const section = document.getElementById('plugins');
+      document.getElementById('live').hidden = false;
+      const store = new Store();
+      const panel = new Plugins(section, store, () => {{}});
+      panel.paint(new Set(['all']));
+      const hidden = section.hidden;
+      store.putPlugins(args[0]);
+      panel.paint(new Set(['plugins']));
+      await new Promise(requestAnimationFrame);
+      await new Promise(requestAnimationFrame);
+      const rows = [...section.querySelectorAll('.row')]
+        .sort((a, b) => a.ariaPosInSet - b.ariaPosInSet).map((row) => row.innerText);
+      return [hidden, rows, pluginSheet(args[0][1]).element.textContent];
+    """
+    hidden, rows, sheet = page.run_async(script, [well, ill])
+    assert hidden, "a server without plugins has no such panel"
+    assert [row.split("\n")[0] for row in rows] == ["evil", "Modbus RTU"]
+    assert "it imports env.steal" in rows[0]
+    for words in ("1.2.0", "2k calls", "3 failed", "pool 2/4", "running"):
+        assert words in rows[1]
+    for words in ("12 of 12 hold", "leave it out", "2 \N{MICRO SIGN}s"):
+        assert words in sheet
 
 
 def test_numbers_are_written_for_people(page: Browser, server: ServerProcess) -> None:

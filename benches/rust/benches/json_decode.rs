@@ -8,7 +8,7 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput};
 use fixture::{Outcome, PAYLOAD};
 use flux_pipeline::decode::{DecodeContext, Decoder};
-use flux_registry::{DecodeSpec, Device, Document, ScriptCheck, ScriptKind, compile};
+use flux_registry::{Device, Document, JsonMapping, ScriptCheck, ScriptKind, compile};
 use flux_types::{Problem, TenantId};
 
 const NESTED: &[u8] = br#"{"data":{"t":41.37,"h":55,"volts":[3.3,3.2]},"meta":{"rssi":-61}}"#;
@@ -43,11 +43,11 @@ fn decoding(criterion: &mut Criterion) -> Outcome {
     let mut group = criterion.benchmark_group("json_decode");
     let device = device()?;
     let context = DecodeContext { device: &device, received_ns: 1, named: &|_| None };
-    let mapped: DecodeSpec = serde_json::from_str(MAPPING)?;
+    let mapped: JsonMapping = serde_json::from_str(MAPPING)?;
     let cases = [
-        ("flat", DecodeSpec::default(), PAYLOAD),
+        ("flat", JsonMapping::default(), PAYLOAD),
         ("mapped", mapped, NESTED),
-        ("nested, flat", DecodeSpec::default(), NESTED),
+        ("nested, flat", JsonMapping::default(), NESTED),
     ];
     for (name, spec, payload) in cases {
         let decoder = Decoder::compile(&spec).map_err(|problems| format!("{problems:?}"))?;

@@ -1,6 +1,8 @@
 //! The layouts, byte by byte as `docs/PLUGIN_DEV.md` gives them, and what readers make of bytes
 //! that keep none of them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 use flux_plugin_abi::{
     Batch, Context, EffectKind, Fault, Malformed, MessageReader, MessageWriter, OutputWriter,
     Section, Sections, Settings, Text, ValueRef, write_batch,

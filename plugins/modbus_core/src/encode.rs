@@ -4,7 +4,7 @@
 //! limits forbid.
 
 use flux_plugin_sdk::json::JsonError;
-use flux_plugin_sdk::{Command, Context, Json, Output, PluginError, Setting, settings};
+use flux_plugin_sdk::{Command, Context, Json, Output, PluginError, Setting};
 
 use crate::error::code;
 use crate::function::{self, code as functions};
@@ -16,6 +16,8 @@ mod read;
 mod transaction;
 mod write;
 
+use transaction::Numbers;
+
 pub(crate) use orders::{
     DiagnosticsParams, IdentifyParams, MaskWriteParams, RawParams, ReadFifoParams, ReadFileParams,
     ReadWriteParams, UnitParams, WriteFileParams,
@@ -26,15 +28,11 @@ pub(crate) use write::WriteParams;
 /// Frames one command may become: what hosts take by default.
 pub const FRAMES_MAX: usize = 256;
 
-settings! {
-    /// Whom a command is for.
-    #[derive(Debug, Clone, Copy, Default)]
-    pub struct Recipient {
-        /// The unit; left out, that of the device the command is for, or that of the settings.
-        unit: Option<u8>,
-        /// Of TCP: the number of the first request's transaction; left out, the plugin counts.
-        transaction: Option<u16>,
-    }
+/// Whom a command is for, whatever else it takes.
+#[derive(Debug, Clone, Copy)]
+struct Recipient {
+    unit: Option<u8>,
+    transaction: Option<u16>,
 }
 
 /// Encodes one command: a frame for each request.
@@ -70,13 +68,12 @@ pub fn encode<T: Transport>(
     };
     let pdus = pdus.map_err(|error| wrong(&error))?;
     check::<T>(unit, command.name, &pdus).map_err(|error| wrong(&error))?;
-    let first = transaction::first::<T>(ctx, recipient.transaction, pdus.len())
-        .map_err(|error| wrong(&error))?;
+    let mut numbers =
+        Numbers::of::<T>(ctx, recipient.transaction).map_err(|error| wrong(&error))?;
     let mut frame = Vec::with_capacity(PDU_BYTES_MAX + 8);
-    for (index, pdu) in (0..).zip(&pdus) {
+    for pdu in &pdus {
         frame.clear();
-        let transaction = if T::HAS_TRANSACTIONS { first.wrapping_add(index) } else { 0 };
-        T::seal(Adu { transaction, unit, pdu }, &mut frame);
+        T::seal(Adu { transaction: numbers.next(unit, pdu), unit, pdu }, &mut frame);
         out.frame(&frame);
     }
     Ok(())
@@ -86,7 +83,6 @@ fn wrong(error: &JsonError) -> PluginError {
     PluginError::new(code::PARAMS, error.clone().within("params").to_string())
 }
 
-/// Unit and transaction, whatever else the command takes.
 fn recipient(params: &Json) -> Result<Recipient, JsonError> {
     let field = |name: &str| params.get(name).cloned().unwrap_or_default();
     Ok(Recipient {

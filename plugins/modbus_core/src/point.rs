@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use flux_plugin_sdk::{MessageOutput, ValueRef};
+use flux_plugin_sdk::{MessageOutput, Scale, ValueRef};
 
 use crate::table::Table;
 
@@ -47,44 +47,6 @@ pub(crate) struct Layout {
     pub(crate) words_swapped: bool,
     /// The less significant byte of a register first.
     pub(crate) bytes_swapped: bool,
-}
-
-/// `measured = raw * numerator / denominator + offset`: a scale such as 0.1 has no exact binary
-/// form, 10 has, and a division by it gives the number people expect.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Scale {
-    numerator: f64,
-    denominator: f64,
-    offset: f64,
-}
-
-impl Scale {
-    /// `None`: it changes nothing.
-    pub(crate) fn new(scale: f64, offset: f64) -> Option<Self> {
-        #[allow(clippy::float_cmp)] // what was written, not what was computed
-        if scale == 1.0 && offset == 0.0 {
-            return None;
-        }
-        let mut denominator = 1.0;
-        for _ in 0..9 {
-            let numerator = (scale * denominator).round();
-            #[allow(clippy::float_cmp)] // whether this is the same number is the question
-            if numerator.abs() < 9e15 && numerator / denominator == scale {
-                return Some(Self { numerator, denominator, offset });
-            }
-            denominator *= 10.0;
-        }
-        Some(Self { numerator: scale, denominator: 1.0, offset })
-    }
-
-    #[inline]
-    fn measured(&self, raw: f64) -> f64 {
-        raw * self.numerator / self.denominator + self.offset
-    }
-
-    fn raw(&self, measured: f64) -> f64 {
-        (measured - self.offset) * self.denominator / self.numerator
-    }
 }
 
 /// What most points are: numbers of one or two registers that mean nothing but themselves. They are
@@ -285,7 +247,7 @@ impl Point {
         match (number, &self.scale) {
             (Some(number), None) => message.value(&self.name, number),
             #[allow(clippy::cast_precision_loss)] // of 32 bits none is lost
-            (Some(number), Some(scale)) => message.value(&self.name, scale.measured(number as f64)),
+            (Some(number), Some(scale)) => message.value(&self.name, scale.apply(number as f64)),
             (None, _) => message,
         };
     }
@@ -360,7 +322,7 @@ impl Point {
         }
         Ok(match &self.scale {
             #[allow(clippy::cast_precision_loss)] // 2^53 and more have no fraction to lose
-            Some(scale) => Reading::Float(scale.measured(number as f64)),
+            Some(scale) => Reading::Float(scale.apply(number as f64)),
             None => Reading::Int(number),
         })
     }
@@ -378,7 +340,7 @@ impl Point {
     }
 
     fn scaled(&self, raw: f64) -> f64 {
-        self.scale.as_ref().map_or(raw, |scale| scale.measured(raw))
+        self.scale.as_ref().map_or(raw, |scale| scale.apply(raw))
     }
 
     fn label(&self, number: i64) -> Option<&str> {

@@ -2,8 +2,9 @@
 
 /// Multiplies and adds, and undoes both.
 ///
-/// Where the factor is one over a whole number it divides, because dividing by ten is exact where
-/// multiplying by 0.1 is not.
+/// A factor such as 0.15 has no exact binary form, but it is 15 / 100, and dividing by a hundred
+/// gives the number people expect. So with every factor that is written in decimal digits, or is one
+/// over a whole number.
 ///
 /// ```
 /// use flux_plugin_sdk::Scale;
@@ -15,40 +16,53 @@
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
-    factor: f64,
-    /// One over the factor, where that is whole.
-    divisor: Option<f64>,
+    numerator: f64,
+    denominator: f64,
     add: f64,
 }
+
+/// Whole numbers below it keep their last digit when they are multiplied by a few.
+const WHOLE_MAX: f64 = 1e15;
 
 impl Scale {
     /// Multiplies with the first, then adds the second. A factor of 0 can be applied but not undone.
     #[must_use]
     pub fn new(factor: f64, add: f64) -> Self {
-        let inverse = (1.0 / factor).round();
-        let is_whole = factor.abs() < 1.0 && inverse.abs() < 1e15 && 1.0 / inverse == factor;
-        Self { factor, divisor: is_whole.then_some(inverse), add }
+        let (numerator, denominator) = fraction(factor).unwrap_or((factor, 1.0));
+        Self { numerator, denominator, add }
     }
 
     /// Whether it changes anything: what it does not change may stay a whole number.
     #[must_use]
     pub fn changes(&self) -> bool {
-        self.factor != 1.0 || self.add != 0.0
+        self.numerator != self.denominator || self.add != 0.0
     }
 
     /// From what the device counts in.
     #[must_use]
     #[inline]
     pub fn apply(&self, raw: f64) -> f64 {
-        self.divisor.map_or(raw * self.factor, |divisor| raw / divisor) + self.add
+        raw * self.numerator / self.denominator + self.add
     }
 
     /// To what the device counts in.
     #[must_use]
     pub fn undo(&self, value: f64) -> f64 {
-        let value = value - self.add;
-        self.divisor.map_or(value / self.factor, |divisor| value * divisor)
+        (value - self.add) * self.denominator / self.numerator
     }
+}
+
+/// A factor as two whole numbers, if it is exactly their quotient: decimal digits, or one over a
+/// whole number.
+fn fraction(factor: f64) -> Option<(f64, f64)> {
+    let powers_of_ten = (0..=9).map(|exponent| 10_f64.powi(exponent));
+    let decimal = powers_of_ten.map(|power| ((factor * power).round(), power));
+    let inverse = (factor.signum(), (1.0 / factor).abs().round());
+    decimal.chain([inverse]).find(|(numerator, denominator)| {
+        numerator.abs() < WHOLE_MAX
+            && (1.0..WHOLE_MAX).contains(denominator)
+            && numerator / denominator == factor
+    })
 }
 
 #[cfg(test)]
@@ -65,6 +79,12 @@ mod tests {
             (0.5, 101.0, 50.5),
             (2.0, 21.0, 42.0),
             (0.3, 10.0, 3.0),
+            (0.15, 3.0, 0.45),
+            (1.8, 3.0, 5.4),
+            (1.0 / 3.0, 9.0, 3.0),
+            (-1.0 / 64.0, 32.0, -0.5),
+            (1e300, 2.0, 2e300),
+            (0.0, 7.0, 0.0),
         ] {
             assert_eq!(Scale::new(factor, 0.0).apply(raw), expected, "{raw} * {factor}");
         }

@@ -143,7 +143,11 @@ class Narrator:
 
     def _refused(self, event: dict[str, Any]) -> None:
         topic = f" on {plain(event['topic'])}" if event.get("topic") else ""
-        text = f"{plain(event.get('source'))}{topic}: {plain(event.get('reason'))}"
+        # Who has not signed in has no source yet.
+        who = next(
+            filter(None, map(event.get, ("username", "source", "client_id", "address"))), "?"
+        )
+        text = f"{plain(who)}{topic}: {plain(event.get('reason'))}"
         self.tell("refused", text, "yellow")
 
 

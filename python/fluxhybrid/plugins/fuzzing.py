@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -83,6 +83,7 @@ def fuzz(
     *,
     seconds: float,
     seed: int,
+    progress: Callable[[FuzzReport], None] = lambda _: None,
 ) -> FuzzReport:
     """Call a plugin with changed vectors for so long, or until there is too much to report.
 
@@ -92,6 +93,7 @@ def fuzz(
         seeds: recorded calls to begin with.
         seconds: how long.
         seed: the same seed makes the same calls.
+        progress: told now and then.
     """
     rng = random.Random(seed)  # noqa: S311
     pool = [one for one in seeds if one.function == "decode"] or [Call("decode", b"", {})]
@@ -107,6 +109,7 @@ def fuzz(
             warm = _resident_bytes()
         if elapsed >= seconds:
             break
+        progress(report)
     report.grown_bytes = max(0, _resident_bytes() - warm) if warm else 0
     return report
 
@@ -135,7 +138,8 @@ def _try(host: PluginHost, plugin_id: str, wanted: Call, report: FuzzReport) -> 
         _find(report, Finding(error.code, error.message, wanted))
     except Exception as error:
         # Whatever it is: a host must not fail because of a guest.
-        _find(report, Finding("internal", f"{type(error).__name__}: {error}", wanted))
+        message = f"{type(error).__name__}: {error}"
+        _find(report, Finding("plugin.host", message, wanted))
     else:
         parts = outcome.items or [outcome]
         report.decoded += any(part.messages or part.frames for part in parts)

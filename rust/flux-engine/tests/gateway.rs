@@ -99,9 +99,17 @@ fn nobody_registers_as_somebody_else_and_the_policy_decides_who_stays() {
     let dir = tempfile::tempdir().unwrap();
     let engine = plant(dir.path());
     let secret = address(&engine, "secret");
+    let mut told = engine.tap(TENANT, Some("refused"), flux_bus::Doorbell::new()).unwrap();
     let mut stranger = stream(secret);
     send(&mut stranger, "s-1,s-2-secret\n{\"evil\": 1}\n");
     assert!(is_closed(&mut stranger));
+    let mut refused = Vec::new();
+    eventually("it is told", || {
+        told.tap.try_recv_batch(&mut refused, 9).unwrap();
+        let text = format!("{refused:?}");
+        (text.contains("gateway.secret/127.0.0.1") && text.contains("secret is wrong"))
+            .then_some(())
+    });
     let mut first = stream(secret);
     send(&mut first, "s-1,s-1-secret\n{\"a\": 1}\n");
     has_value(&engine, "s-1", "a", json!(1));
@@ -222,6 +230,30 @@ fn garbage_of_every_kind_harms_nobody() {
     }
     has_value(&engine, "s-1", "ok", json!(1));
     assert!(engine.health().unwrap().is_well());
+}
+
+#[test]
+fn silence_ends_a_registration_and_a_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = json!([{"name": "idle", "protocol": "tcp", "port": 0, "product": "sensor",
+        "identify": {"by": "registration", "allow": ["127.0.0.1"]}}]);
+    let link = json!({"link": {"framing": {"type": "idle", "gap_ms": 30}}});
+    let devices = json!([device(1, "s-1", 1, json!({}))]);
+    let document = document(1, json!([product(1, "sensor", link)]), devices);
+    let engine = started(settings(dir.path(), listener), &document);
+    let mut device = stream(address(&engine, "idle"));
+    send(&mut device, "s-");
+    send(&mut device, "1");
+    eventually("it is online", || is_online(&engine, "s-1").then_some(()));
+    for n in 0..3 {
+        send(&mut device, "{\"n\":");
+        send(&mut device, format!(" {n}}}"));
+        has_value(&engine, "s-1", "n", json!(n));
+    }
+    let id = engine.send_command(TENANT, "s-1", "c", json!({}), None).unwrap().to_string();
+    let mut asked = [0; 64];
+    let len = std::io::Read::read(&mut device, &mut asked).unwrap();
+    assert!(String::from_utf8_lossy(&asked[..len]).contains(&id));
 }
 
 #[test]

@@ -68,6 +68,23 @@ pub enum LinkError {
     Idle(u64),
 }
 
+impl LinkError {
+    /// The same in a stable word.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownHead => "gateway.unknown_head",
+            Self::UnknownProduct => "gateway.unknown_product",
+            Self::Stranger(_) => "gateway.stranger",
+            Self::OtherProduct => "gateway.other_product",
+            Self::Garbage => "gateway.garbage",
+            Self::OtherDevice => "gateway.other_device",
+            Self::RegistrationTimeout => "gateway.registration_timeout",
+            Self::Idle(_) => "gateway.idle",
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Stage {
     /// The first bytes are to choose the product.
@@ -144,12 +161,14 @@ impl Link {
     /// When [`on_tick`](Self::on_tick) is to be called next.
     #[must_use]
     pub fn deadline_ms(&self) -> u64 {
-        let Stage::Open(framer) = &self.stage else {
-            return self.opened_ms + self.listener.registration_timeout_ms;
+        let late_ms = self.opened_ms + self.listener.registration_timeout_ms;
+        let (framer, over_ms) = match &self.stage {
+            Stage::Head => return late_ms,
+            Stage::Registering(framer) => (framer, late_ms),
+            Stage::Open(framer) => (framer, self.heard_ms + self.idle_timeout_ms()),
         };
         let gap = framer.gap_ms().filter(|_| self.gap_pending);
-        let idle = self.heard_ms + self.idle_timeout_ms();
-        gap.map_or(idle, |gap_ms| idle.min(self.heard_ms + gap_ms))
+        gap.map_or(over_ms, |gap_ms| over_ms.min(self.heard_ms + gap_ms))
     }
 
     fn idle_timeout_ms(&self) -> u64 {
@@ -208,6 +227,7 @@ impl Link {
             Stage::Registering(framer) => {
                 let silent = framer.gap_ms().is_some_and(|gap_ms| now_ms >= heard_ms + gap_ms);
                 let packet = if silent { framer.on_gap(input) } else { None };
+                self.gap_pending &= !silent;
                 if let Some(packet) = packet {
                     return self.take_registration(&packet, output, ports, events);
                 }
@@ -322,7 +342,10 @@ impl Link {
             match packet {
                 Ok(Some(packet)) if packet.is_empty() => {}
                 Ok(Some(packet)) => return self.take_registration(&packet, output, ports, events),
-                Ok(None) => return Ok(()),
+                Ok(None) => {
+                    self.gap_pending = !input.is_empty();
+                    return Ok(());
+                }
                 Err(_) => {
                     count(&ports.counters.garbage_closed);
                     return Err(LinkError::Garbage);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod plant;
+#[allow(dead_code, reason = "what the power cuts also look at")]
 mod told;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! Compiled code on disk: taken when it is whole and ours, compiled anew when it is anything else.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 mod guests;
 
 use std::fs;

@@ -12,34 +12,62 @@ thread_local! {
     static NEXT: Cell<u16> = const { Cell::new(0) };
 }
 
-/// The number of the first of some requests.
-///
-/// It has to differ from those of requests still under way, which another instance may have
-/// numbered: the time of the call is mixed in where it is told.
-pub(super) fn first<T: Transport>(
-    ctx: &Context<'_>,
-    named: Option<u16>,
-    requests: usize,
-) -> Result<u16, JsonError> {
-    match named {
-        Some(_) if !T::HAS_TRANSACTIONS => {
-            Err(JsonError::new("belongs to Modbus TCP").within("transaction"))
+/// Numbers requests.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Numbers {
+    /// Frames have none.
+    None,
+    /// From this one on, as the command says.
+    From(u16),
+    /// As the plugin likes; the time of the call, mixed.
+    Own(u16),
+}
+
+impl Numbers {
+    /// How the requests of a command are numbered.
+    pub(super) fn of<T: Transport>(
+        ctx: &Context<'_>,
+        named: Option<u16>,
+    ) -> Result<Self, JsonError> {
+        match (named, T::HAS_TRANSACTIONS) {
+            (Some(number), true) => Ok(Self::From(number)),
+            (None, true) => Ok(Self::Own(mixed(&ctx.received_ns().to_le_bytes()))),
+            (None, false) => Ok(Self::None),
+            (Some(_), false) => Err(JsonError::new("belongs to Modbus TCP").within("transaction")),
         }
-        Some(number) => Ok(number),
-        None => {
-            let used = u16::try_from(requests).unwrap_or(u16::MAX);
-            let counted = NEXT.get();
-            NEXT.set(counted.wrapping_add(used));
-            Ok(counted.wrapping_add(mixed(ctx.received_ns())))
+    }
+
+    /// The number of a request.
+    ///
+    /// It has to differ from those of requests still under way, which another instance may have
+    /// numbered: instances count alike. So the time goes into it, where the host tells it, and the
+    /// request itself: of two that are the same, either's answer will do.
+    pub(super) fn next(&mut self, unit: u8, pdu: &[u8]) -> u16 {
+        match self {
+            Self::None => 0,
+            Self::From(number) => {
+                let this = *number;
+                *number = number.wrapping_add(1);
+                this
+            }
+            Self::Own(time) => {
+                let counted = NEXT.get();
+                NEXT.set(counted.wrapping_add(1));
+                let request = mixed(pdu).wrapping_add(u16::from(unit));
+                counted.wrapping_add(*time).wrapping_add(request)
+            }
         }
     }
 }
 
-/// Sixteen bits that change with every nanosecond; 0 of 0.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a hash
-const fn mixed(ns: i64) -> u16 {
-    // The golden ratio's fraction: near times come to lie far apart.
-    ((ns as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16
+/// Sixteen bits that any change of a byte changes: FNV-1a, folded.
+fn mixed(bytes: &[u8]) -> u16 {
+    let hash = bytes
+        .iter()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    #[allow(clippy::cast_possible_truncation)] // folded
+    let folded = (hash ^ hash >> 16) as u16;
+    folded
 }
 
 #[cfg(test)]
@@ -49,30 +77,58 @@ mod tests {
     use super::*;
     use crate::{Rtu, Tcp};
 
-    fn at(ns: i64, requests: usize) -> u16 {
-        Call::new().received_ns(ns).with_context(|ctx| first::<Tcp>(ctx, None, requests)).unwrap()
+    const READ: [u8; 5] = [3, 0, 0, 0, 4];
+
+    fn at(ns: i64) -> Numbers {
+        Call::new().received_ns(ns).with_context(|ctx| Numbers::of::<Tcp>(ctx, None)).unwrap()
     }
 
     #[test]
-    fn numbers_are_not_used_twice_in_a_row() {
-        let start = at(0, 3);
-        assert_eq!(at(0, 1), start.wrapping_add(3));
-        assert_eq!(at(0, 1), start.wrapping_add(4));
+    fn the_same_request_has_another_number_each_time() {
+        let mut numbers = at(0);
+        let first = numbers.next(1, &READ);
+        assert_eq!(numbers.next(1, &READ), first.wrapping_add(1));
+        assert_eq!(at(0).next(1, &READ), first.wrapping_add(2));
+    }
+
+    #[test]
+    fn instances_that_count_alike_number_different_requests_differently() {
+        let mut numbers: Vec<u16> = (0..200)
+            .map(|place| {
+                NEXT.set(0);
+                at(0).next(1, &[3, 0, place, 0, 4])
+            })
+            .collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert!(numbers.len() > 195, "{}", numbers.len());
     }
 
     #[test]
     fn instances_that_count_alike_differ_by_the_time() {
-        let mut numbers: Vec<u16> = (0..100).map(|ms| at(ms * 1_000_000, 0)).collect();
+        let mut numbers: Vec<u16> = (0..200)
+            .map(|ms| {
+                NEXT.set(0);
+                at(ms * 1_000_000).next(1, &READ)
+            })
+            .collect();
         numbers.sort_unstable();
         numbers.dedup();
-        assert!(numbers.len() > 98, "{}", numbers.len());
+        assert!(numbers.len() > 195, "{}", numbers.len());
+    }
+
+    #[test]
+    fn a_command_may_say_the_first_number() {
+        let numbers = Call::new().with_context(|ctx| Numbers::of::<Tcp>(ctx, Some(65_535)));
+        let mut numbers = numbers.unwrap();
+        assert_eq!((numbers.next(1, &READ), numbers.next(1, &READ)), (65_535, 0));
     }
 
     #[test]
     fn a_serial_frame_has_no_number() {
         Call::new().with_context(|ctx| {
-            assert_eq!(first::<Tcp>(ctx, Some(7), 1), Ok(7));
-            assert!(first::<Rtu>(ctx, Some(7), 1).is_err());
+            assert_eq!(Numbers::of::<Rtu>(ctx, None).unwrap().next(1, &READ), 0);
+            assert!(Numbers::of::<Rtu>(ctx, Some(7)).is_err());
         });
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use flux_plugin_sdk::Json;
 use flux_plugin_sdk::json::JsonError;
+use flux_plugin_sdk::{Json, Scale};
 
 use super::{Map, REGISTERS_MAX};
-use crate::point::{Kind, Labels, Layout, Point, Scale, UnitSet};
+use crate::point::{Kind, Labels, Layout, Point, UnitSet};
 use crate::settings::{Order, RegisterEntry, Settings, Type};
 use crate::table::{PLACES, Table};
 
@@ -171,7 +171,8 @@ fn scale(entry: &RegisterEntry, kind: Kind, of: Type) -> Result<Option<Scale>, J
     if scale == 0.0 {
         return Err(JsonError::new("must not be 0: nothing could be read").within("scale"));
     }
-    Ok(Scale::new(scale, entry.offset.unwrap_or_default()))
+    let scale = Scale::new(scale, entry.offset.unwrap_or_default());
+    Ok(scale.changes().then_some(scale))
 }
 
 fn labels(entry: &RegisterEntry, kind: Kind) -> Result<Labels, JsonError> {

@@ -92,7 +92,7 @@ impl Point {
                 return Err(JsonError::new("must be a whole number"));
             }
             (_, None) => rounded(value.as_f64().unwrap_or_default()),
-            (_, Some(scale)) => rounded(scale.raw(value.as_f64().unwrap_or_default())),
+            (_, Some(scale)) => rounded(scale.undo(value.as_f64().unwrap_or_default())),
         };
         if (least..=most).contains(&number) {
             return Ok(number);
@@ -118,7 +118,7 @@ impl Point {
 
     fn float_bits(&self, value: &Json) -> Result<u64, JsonError> {
         let measured = value.as_f64().unwrap_or_default();
-        let raw = self.scale.as_ref().map_or(measured, |scale| scale.raw(measured));
+        let raw = self.scale.as_ref().map_or(measured, |scale| scale.undo(measured));
         #[allow(clippy::cast_possible_truncation)] // what single precision has
         let single = raw as f32;
         match self.width() {

@@ -145,8 +145,8 @@ export class Plant {
   async #loadPlugins() {
     if (this.#no_plugins) return;
     try {
-      const { items } = await this.#api.get('/plugins');
-      this.#store.putPlugins(items);
+      const answer = await this.#api.get('/plugins');
+      this.#store.putPlugins(answer.items ?? answer);
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 404) throw error;
       this.#no_plugins = true; // this server has none

@@ -1,11 +1,13 @@
 //! What connections bring: frames of devices that came in, answers of those we connected to.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flux_gateway::{LinkDevice, LinkError, LinkEvent, LinkPorts, ListenerSpec, count, count_many};
 use flux_net::{Context, Verdict, WorkerIo};
+use flux_pipeline::refusals::{Attempt, Refusing};
 use flux_types::TenantId;
 
 use super::Place;
@@ -128,6 +130,26 @@ impl GatewayWorker {
         self.after_link(connection, outcome.err(), stays, cx)
     }
 
+    /// Tells whoever looks why a device's connection was refused or closed.
+    pub(super) fn tell_refused(&self, door: Option<(usize, SocketAddr)>, error: &LinkError) {
+        let Some((place, address)) = door else { return };
+        let Some(door) = self.shared.streams.get(place) else { return };
+        self.pipeline.refusals().note(&Refusing {
+            attempt: match error {
+                LinkError::Idle(_) | LinkError::OtherDevice => Attempt::Stay,
+                _ => Attempt::Connect,
+            },
+            tenant: door.spec.tenant,
+            source: Some(&format!("gateway.{}", door.spec.name)),
+            username: None,
+            client_id: None,
+            address: Some(address),
+            topic: None,
+            code: error.code(),
+            reason: error,
+        });
+    }
+
     pub(super) fn after_link(
         &mut self,
         connection: &mut Connection,
@@ -135,9 +157,11 @@ impl GatewayWorker {
         stays: bool,
         cx: &mut Context<'_>,
     ) -> Verdict {
+        let door = connection.door;
         if let Some(error) = error {
             let connection = cx.id();
             tracing::debug!(%connection, %error, "a device's connection is closed");
+            self.tell_refused(door, &error);
             return Verdict::Close;
         }
         if !stays {

@@ -1,7 +1,7 @@
 //! One network worker's connections of devices that speak raw TCP.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub(crate) struct Connection {
     pub(super) buffer: BytesMut,
     pub(super) line: Option<u64>,
     /// Which listener it came in by, and from where.
-    pub(super) door: Option<(usize, IpAddr)>,
+    pub(super) door: Option<(usize, SocketAddr)>,
     pub(super) heard_ms: u64,
     /// Not read from because the log is behind.
     pub(super) held: bool,
@@ -229,7 +229,7 @@ impl WorkerProtocol for GatewayWorker {
             handle.wake();
             return connection;
         };
-        connection.door = Some((peer.listener, peer.address.ip()));
+        connection.door = Some((peer.listener, peer.address));
         let fits = door.enter(peer.address.ip());
         let spec = Arc::clone(&door.spec);
         let mut events = std::mem::take(&mut self.link_events);
@@ -247,10 +247,12 @@ impl WorkerProtocol for GatewayWorker {
                 .inspect_err(|error| {
                     let address = peer.address;
                     tracing::debug!(%address, %error, "a device's connection is refused");
+                    self.tell_refused(connection.door, error);
                 })
                 .ok()
         };
         let Some(link) = link else {
+            events.clear();
             self.link_events = events;
             handle.wake();
             return connection;
@@ -325,10 +327,10 @@ impl WorkerProtocol for GatewayWorker {
         if let (Some(id), true) = (connection.id, connection.gap_ms > 0) {
             self.gaps.remove(&(connection.gap_ms, id));
         }
-        if let Some((place, ip)) = connection.door
+        if let Some((place, address)) = connection.door
             && let Some(door) = self.shared.streams.get(place)
         {
-            door.let_out(ip);
+            door.let_out(address.ip());
         }
         match &connection.role {
             Role::Outgoing { key, .. } => {

@@ -186,8 +186,10 @@ fn silence_ends_frames_and_registrations() {
                       "heartbeats": [{"exact": "hex:01"}]});
     let mut bench = Bench::new(link, json!({"by": "registration", "allow": ["127.0.0.1"]}));
     let mut link = bench.open();
+    assert_eq!(link.deadline_ms(), 11_000);
     bench.feed(&mut link, b"dtu").unwrap();
     bench.feed(&mut link, b"-1").unwrap();
+    assert_eq!(link.deadline_ms(), 2_020, "a registration is ended by silence too");
     bench.tick(&mut link, 2_020).unwrap();
     bench.feed(&mut link, b"\x01\x02").unwrap();
     assert_eq!(link.deadline_ms(), 2_020);

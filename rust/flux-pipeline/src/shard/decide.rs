@@ -162,8 +162,8 @@ impl Decider {
     }
 
     /// Every message up to there was decided on.
-    pub(crate) fn decided_up_to(&self, position: Position) {
-        if let Some(history) = &self.history {
+    pub(crate) fn decided_up_to(&mut self, position: Position) {
+        if let Some(history) = &mut self.history {
             history.decided_up_to(position);
         }
     }

@@ -32,7 +32,7 @@ impl History {
         }
     }
 
-    pub(crate) fn decided_up_to(&self, position: Position) {
+    pub(crate) fn decided_up_to(&mut self, position: Position) {
         if !self.gap {
             self.writer.applied(position);
         }
