@@ -86,4 +86,4 @@ def test_memory_stays_flat_whatever_the_lengths_of_inputs(everything: Path) -> N
         call(host, plugin_id, Call("decode", b"?" * length, {}))
     status = host.status(plugin_id)
     assert status["idle_bytes"] < 2 * 2**20
-    assert status["pool"]["misses"] == 1
+    assert status["pool"]["misses"] == 0  # one instance served all

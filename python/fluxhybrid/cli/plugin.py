@@ -139,7 +139,7 @@ def _print_result(state: str, name: str) -> None:
     metavar="SECONDS", help="How long, in all.",
 )  # fmt: skip
 def bench(directory: Path, seconds: float) -> None:
-    """Measure what a call takes, through Python: one at a time, and in batches."""
+    """Measure the processor time of a call through Python: one at a time, and in batches."""
     from fluxhybrid.plugins.timing import BATCH_LEN, measure
     from fluxhybrid.plugins.trial import calls_of
 

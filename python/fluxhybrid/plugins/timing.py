@@ -1,7 +1,8 @@
 """What a call takes.
 
-Owns measuring it. Must never claim more than it measures: through Python a call pays for its
-conversion, which calls inside the engine do not; a batch shows how little is left without.
+Owns measuring it, in processor time, so that a busy machine does not count. Must never claim more
+than it measures: through Python a call pays for its conversion, which calls inside the engine do
+not; a batch shows how little is left without.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _CALIBRATION_CALLS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long a call takes, the best of some rounds."""
+    """Processor time of a call, the best of some rounds."""
 
     call: Call
     single_ns: float
@@ -63,7 +64,7 @@ def _best(host: PluginHost, plugin_id: str, wanted: Call, seconds: float) -> tup
 
 
 def _time(host: PluginHost, plugin_id: str, wanted: Call, calls: int) -> float:
-    begin = time.perf_counter_ns()
+    begin = time.thread_time_ns()
     for _ in range(calls):
         call(host, plugin_id, wanted)
-    return (time.perf_counter_ns() - begin) / calls
+    return (time.thread_time_ns() - begin) / calls
