@@ -148,8 +148,13 @@ impl Inner {
         let sources = set.blocks.get(range.clone()).unwrap_or_default();
         Counters::add(&self.counters.merges, 1);
         Counters::add(&self.counters.written_bytes, merged.bytes);
-        // flushes only add behind: the places are still the same
+        let deletions = Arc::clone(&set.deletions);
         self.publish(|set| {
+            // what was deleted meanwhile was merged all the same
+            if !Arc::ptr_eq(&set.deletions, &deletions) {
+                merged.erase();
+            }
+            // flushes only add behind: the places are still the same
             set.blocks.splice(range, [Arc::new(merged)]);
         });
         self.discard(sources);

@@ -63,7 +63,6 @@ impl Inner {
         let cut = self.applied();
         let sealed: Vec<Arc<Sealed>> =
             (0..PARTS).map(|index| self.part(index).seal((!everything).then_some(cut))).collect();
-        state.at_age_ns = self.clock.age_ns(self.options.clock.now());
         let outcome = if sealed.iter().all(|sealed| sealed.is_empty()) {
             self.mark(&mut state, cut)
         } else {
@@ -73,6 +72,7 @@ impl Inner {
         match outcome {
             Ok(()) => {
                 (0..PARTS).for_each(|index| self.part(index).release());
+                state.at_age_ns = self.clock.age_ns(self.options.clock.now());
                 let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
                 Counters::add(&self.counters.flush_us, took);
                 let mut durable = self.durable.lock();

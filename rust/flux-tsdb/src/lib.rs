@@ -69,7 +69,7 @@ mod writer;
 pub use error::TsdbError;
 pub use merge::Order;
 pub use open::OpenReport;
-pub use options::{QueryLimits, Retention, StoreOptions};
+pub use options::{LogSpan, QueryLimits, Retention, StoreOptions};
 pub use query::{
     AggregatePage, AggregateQuery, Aggregation, Bucket, Buckets, Cursor, Fill, RangePage,
     RangeQuery, Sample, Samples, SeriesBuckets, SeriesSamples,

@@ -19,7 +19,7 @@ use crate::block::{Block, BlockId, DAMAGED_SUFFIX, Opened};
 use crate::error::TsdbError;
 use crate::flush::FlushState;
 use crate::head::{Part, Slot};
-use crate::options::StoreOptions;
+use crate::options::{LogSpan, StoreOptions};
 use crate::series::{Catalogue, PARTS, SeriesId, SeriesKey, part_of};
 use crate::set::BlockSet;
 use crate::state::{Deletions, State, StateFile};
@@ -67,11 +67,16 @@ impl Store {
             let path = dir.join(&entry.name);
             disk.remove(&path).map_err(TsdbError::io("remove", &path))?;
         }
-        let (state_file, state, damaged_states) = StateFile::open(&disk, &dir, &entries)?;
+        let (mut state_file, mut state, damaged_states) = StateFile::open(&disk, &dir, &entries)?;
         let mut loading = Loading::new(&disk, &dir, Arc::clone(&state.deletions));
-        loading.blocks(&entries, options.log_oldest)?;
+        loading.blocks(&entries, options.log)?;
         disk.sync_dir(&dir).map_err(TsdbError::io("sync", &dir))?;
-        let found = loading.finish(&state, options.log_oldest);
+        let found = loading.finish(&state, options.log);
+        if found.reset {
+            tracing::warn!(covered = %found.covered, "the log ends before what is stored of it");
+            (state.mark, state.mark_flush) = (found.covered, found.next_flush - 1);
+            state_file.save(&state)?;
+        }
         let now = options.clock.now();
         let clock = found.clock(now, options.retention.downtime_max);
         let flush = FlushState {
@@ -127,6 +132,8 @@ struct Found {
     aside: usize,
     next_flush: u64,
     covered: Position,
+    /// The log ends before what blocks cover.
+    reset: bool,
     report: OpenReport,
 }
 
@@ -158,7 +165,7 @@ impl<'a> Loading<'a> {
         }
     }
 
-    fn blocks(&mut self, entries: &[Entry], log_oldest: Option<Position>) -> Result<(), TsdbError> {
+    fn blocks(&mut self, entries: &[Entry], log: Option<LogSpan>) -> Result<(), TsdbError> {
         let found = || entries.iter().filter_map(|entry| BlockId::parse(&entry.name));
         self.last_flush = found().map(|(id, _)| id.last).max().unwrap_or(0);
         self.aside = found().filter(|(_, aside)| *aside).map(|(id, _)| id).collect();
@@ -174,8 +181,8 @@ impl<'a> Loading<'a> {
             match self.open_block(&path, id)? {
                 Opened::Sound(block) => {
                     // a block that the log can make anew is read whole now, while it can
-                    let heals =
-                        log_oldest.is_some_and(|oldest| tells_after(oldest, block.info.from));
+                    let oldest = log.map(oldest_of);
+                    let heals = oldest.is_some_and(|oldest| tells_after(oldest, block.info.from));
                     if heals && !block.verify() {
                         self.set_aside(&path, id, "chunk")?;
                     } else {
@@ -211,19 +218,22 @@ impl<'a> Loading<'a> {
         Ok(())
     }
 
-    fn finish(self, state: &State, log_oldest: Option<Position>) -> Found {
+    fn finish(self, state: &State, log: Option<LogSpan>) -> Found {
         let last = self.blocks.last();
         let mut covered = last.map_or(Position::START, |block| block.info.cut);
         let last_held = last.map_or(0, |block| block.id.last);
         // the mark is about the block that was the newest: if that is missing, it says nothing
-        if last_held == state.mark_flush {
-            covered = covered.max(state.mark);
+        if last_held == state.mark_flush && state.mark > Position::START {
+            covered = state.mark;
         }
+        // what the log does not know it will tell under other positions
+        let reset = log.map(|log| log.committed).filter(|committed| *committed < covered);
+        covered = reset.unwrap_or(covered);
         let mut last_flush = self.last_flush.max(state.mark_flush);
         let (deletions, retired) = (self.deletions, state.retired);
         let set = BlockSet { blocks: self.blocks, retired, deletions };
         let mut replay_after = covered;
-        if let Some(oldest) = log_oldest {
+        if let Some(oldest) = log.map(oldest_of) {
             if !tells_after(oldest, covered) {
                 // the log lets go of what is durable only: a block is gone without a trace, unless
                 // there never was one. Its number stays free, so that this is not forgotten.
@@ -251,9 +261,16 @@ impl<'a> Loading<'a> {
             aside: self.aside.len(),
             next_flush: last_flush + 1,
             covered,
+            reset: reset.is_some(),
             report,
         }
     }
+}
+
+/// The oldest record of the log, or the one that would be.
+fn oldest_of(log: LogSpan) -> Position {
+    let next = log.committed.offset.saturating_add(1);
+    log.oldest.unwrap_or(Position { offset: next, ..log.committed })
 }
 
 /// Whether the log can tell everything after a position. Offsets count through all epochs, and what

@@ -35,6 +35,16 @@ impl Default for Retention {
     }
 }
 
+/// What the log has, as it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSpan {
+    /// Its oldest record, if it has any (`Log::oldest`).
+    pub oldest: Option<Position>,
+    /// Its watermark (`Log::committed`). Where the store covers more, as after a power cut with a
+    /// log that does not sync, or with a log begun anew, replaying goes on from here.
+    pub committed: Position,
+}
+
 /// What a query may ask for and take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryLimits {
@@ -64,10 +74,9 @@ pub struct StoreOptions {
     pub disk: Arc<dyn Disk>,
     /// The clocks by which blocks age. Default: the machine's.
     pub clock: Arc<dyn LogClock>,
-    /// The first position that the log can still tell (`Log::oldest`). Damaged and missing blocks
-    /// are made anew from there on: the store then asks for an earlier replay. `None`: not known;
-    /// only what follows the last block is asked for.
-    pub log_oldest: Option<Position>,
+    /// What the log can tell. Damaged and missing blocks are made anew from there: the store then
+    /// asks for an earlier replay. `None`: not known; only what follows the last block is asked for.
+    pub log: Option<LogSpan>,
     /// Memory of all points not yet in a block, bytes. At half of it a flush is due; at all of it
     /// whoever appends flushes first. Default 64 MiB.
     pub head_bytes_max: usize,
@@ -99,7 +108,7 @@ impl std::fmt::Debug for StoreOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StoreOptions")
             .field("dir", &self.dir)
-            .field("log_oldest", &self.log_oldest)
+            .field("log", &self.log)
             .field("head_bytes_max", &self.head_bytes_max)
             .field("flush_interval", &self.flush_interval)
             .field("retention", &self.retention)
@@ -115,7 +124,7 @@ impl StoreOptions {
             dir: dir.into(),
             disk: Arc::new(RealDisk),
             clock: Arc::new(SystemClock::new()),
-            log_oldest: None,
+            log: None,
             head_bytes_max: 64 << 20,
             flush_interval: Duration::from_secs(300),
             value_bytes_max: 64 << 10,

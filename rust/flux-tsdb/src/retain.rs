@@ -144,6 +144,8 @@ impl Inner {
 
     /// Forgets deletions that neither a block nor the log's replay needs any more.
     pub(crate) fn forget_deletions(&self) -> Result<(), TsdbError> {
+        // no deletion is under way: all blocks that it concerns are marked
+        let _flush = self.flush.lock();
         let set = self.set();
         let durable = *self.durable.lock();
         let oldest_to_erase = set

@@ -35,6 +35,9 @@ impl HeadPoint {
     }
 }
 
+/// What a shared text takes beside its bytes.
+const SHARED_BYTES: usize = 32;
+
 /// Texts of a run's points.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Texts {
@@ -48,7 +51,7 @@ impl Texts {
         let before = self.bytes();
         // a state that stays is one text
         if self.all.last().is_none_or(|last| *last != text) {
-            self.bytes += text.len();
+            self.bytes += text.len() + SHARED_BYTES;
             self.all.push(text);
         }
         (self.all.len() as u64 - 1, self.bytes() - before)

@@ -14,18 +14,21 @@ use crate::store::{Inner, Store};
 
 /// How often is looked whether something is due.
 const ROUND: Duration = Duration::from_secs(1);
+/// How long after a failure, if nobody asks before.
+const PAUSE: Duration = Duration::from_secs(10);
 
 impl Store {
-    /// One round: flushes if it is time or half of the room is used, merges, retains. For callers
+    /// One round: flushes if it is time or half of the room is used, retains, merges. For callers
     /// that have a thread of their own for it; [`Upkeep`] is one otherwise.
     ///
     /// # Errors
     /// The first failure; the next round tries again.
     pub fn upkeep(&self) -> Result<(), TsdbError> {
         let flushed = if self.inner.is_flush_due() { self.flush().map(drop) } else { Ok(()) };
-        let merged = self.merge().map(drop);
+        // what goes makes room for what is merged
         let retained = self.retain().map(drop);
-        flushed.and(merged).and(retained)
+        let merged = self.merge().map(drop);
+        flushed.and(retained).and(merged)
     }
 }
 
@@ -62,10 +65,14 @@ impl Upkeep {
         let (theirs, ends) = (store.clone(), Arc::clone(&stop));
         let thread = thread::Builder::new().name("series-upkeep".to_owned()).spawn(move || {
             while !ends.load(Ordering::Acquire) && !theirs.inner.is_closed() {
-                if let Err(error) = theirs.upkeep() {
-                    tracing::error!(error = ?error, "upkeep of series failed; trying again");
-                }
-                theirs.inner.wait_wanted(ROUND);
+                let pause = match theirs.upkeep() {
+                    Ok(()) => ROUND,
+                    Err(error) => {
+                        tracing::error!(error = ?error, "upkeep of series failed; trying again");
+                        PAUSE
+                    }
+                };
+                theirs.inner.wait_wanted(pause);
             }
         })?;
         Ok(Self { store: store.clone(), stop, thread: Some(thread) })

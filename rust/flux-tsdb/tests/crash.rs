@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use flux_log::disk::{CrashModel, SimDisk};
 use flux_log::{Append, Log, LogError, LogOptions, View};
-use flux_tsdb::{Order, Store, StoreOptions, Writer};
+use flux_tsdb::{LogSpan, Order, Store, StoreOptions, Writer};
 use flux_types::{Position, Telemetry, TenantId, Value};
 use support::{Random, TENANT, device, sample, small};
 
@@ -41,7 +41,7 @@ fn log_options(disk: &SimDisk) -> LogOptions {
 fn store_options(disk: &SimDisk, log: &Log) -> StoreOptions {
     let mut options = small(disk);
     options.head_bytes_max = 64 << 10;
-    options.log_oldest = log.oldest();
+    options.log = Some(LogSpan { oldest: log.oldest(), committed: log.committed() });
     options
 }
 

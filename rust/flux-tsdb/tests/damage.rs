@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use flux_log::disk::{FaultOperation, SimDisk};
-use flux_tsdb::{Order, Store, Writer};
+use flux_tsdb::{LogSpan, Order, Store, Writer};
 use flux_types::{Telemetry, Value};
 use support::{Random, TENANT, at, device, disk_with, files, sample, small};
 
@@ -131,7 +131,8 @@ fn check_without_log(given: &Files, what: &str) {
 fn check_with_log(given: &Files, begins: u64, what: &str) {
     let disk = disk_with(given);
     let mut options = small(&disk);
-    options.log_oldest = Some(at(begins + 1));
+    let oldest = (begins < MESSAGES).then(|| at(begins + 1));
+    options.log = Some(LogSpan { oldest, committed: at(MESSAGES) });
     let store = Store::open(options.clone()).unwrap_or_else(|error| panic!("{what}: {error}"));
     let from = store.durable_position().offset;
     assert!(from >= begins, "{what}: asks for what the log has not");

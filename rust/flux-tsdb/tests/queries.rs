@@ -127,6 +127,7 @@ fn questions_that_make_no_sense_are_refused_with_their_place() {
     };
     assert_eq!(range(|q| q.series.clear()), "series: none was named");
     assert_eq!(range(|q| q.to_ns = -1), "from: is after `to`");
+    assert_eq!(range(|q| q.limit = 0), "limit: must be at least 1");
     let elsewhere = "after: belongs to another query";
     assert_eq!(range(|q| q.after = Some(Cursor { series: 1, ts_ns: 5 })), elsewhere);
     assert_eq!(range(|q| q.after = Some(Cursor { series: 0, ts_ns: 100 })), elsewhere);
@@ -244,6 +245,17 @@ fn empty_buckets_are_left_out_or_told() {
         AggregateQuery { step_ns: 1, fill: Fill::Null, ..buckets(one, i64::MIN, i64::MAX) };
     let page = store.aggregate(&AggregateQuery { limit: 5, ..all_of_time }).unwrap();
     assert_eq!(page.series[0].buckets.len(), 5);
+    let huge =
+        AggregateQuery { step_ns: 1 << 60, fill: Fill::Null, ..buckets(one, i64::MIN, i64::MAX) };
+    let found = store.aggregate(&huge).unwrap().series.remove(0).buckets;
+    let counted: i64 = found
+        .iter()
+        .map(|bucket| match bucket.values[4] {
+            Some(Value::I64(count)) => count,
+            ref other => panic!("{other:?}"),
+        })
+        .sum();
+    assert_eq!((found.len(), counted), (16, 2));
     let one_bucket = AggregateQuery { step_ns: i64::MAX, ..buckets(one, i64::MIN, i64::MAX) };
     assert_eq!(store.aggregate(&one_bucket).unwrap().series[0].buckets.len(), 2);
 }

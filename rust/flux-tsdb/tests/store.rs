@@ -4,12 +4,13 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use flux_log::disk::{FaultOperation, RealDisk, SimDisk};
 use flux_log::{ManualClock, Stamp};
-use flux_tsdb::{Point, Store, StoreOptions, TsdbError, Upkeep};
+use flux_tsdb::{LogSpan, Point, Store, StoreOptions, TsdbError, Upkeep};
 use flux_types::{Coded, ErrorKind, Position, TenantId, Value};
 use serde_json::json;
 use support::{
@@ -533,12 +534,12 @@ fn readers_see_every_point_while_it_moves_from_head_to_block() {
     let store = Store::open(options).unwrap();
     let mut writer = store.writer();
     put(&mut writer, 0, 1, 0.0);
-    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let done = Arc::new(AtomicBool::new(false));
     let reader = {
         let (store, done) = (store.clone(), Arc::clone(&done));
         std::thread::spawn(move || {
             let (mut seen, mut rounds) = (0, 0);
-            while !done.load(std::sync::atomic::Ordering::Acquire) {
+            while !done.load(Ordering::Acquire) {
                 let now = numbers(&store);
                 assert!(now.iter().enumerate().all(|(i, (ts, _))| *ts == i as i64), "a gap");
                 assert!(now.len() >= seen, "{} after {seen}", now.len());
@@ -555,7 +556,7 @@ fn readers_see_every_point_while_it_moves_from_head_to_block() {
             store.merge().unwrap();
         }
     }
-    done.store(true, std::sync::atomic::Ordering::Release);
+    done.store(true, Ordering::Release);
     assert!(reader.join().unwrap() > 0);
 }
 
@@ -605,4 +606,93 @@ fn clock_of_the_store_starts_with_its_first_block() {
         store.flush().unwrap();
     }
     assert_eq!(store.retain().unwrap(), 0);
+}
+
+#[test]
+fn log_that_ends_earlier_is_followed_from_its_end() {
+    let disk = SimDisk::new(1);
+    let store = Store::open(small(&disk)).unwrap();
+    let mut writer = store.writer();
+    put(&mut writer, 1, 900, 1.0);
+    writer.applied(at(900));
+    store.close().unwrap();
+    drop((writer, store));
+    let span = |oldest, committed| Some(LogSpan { oldest, committed });
+    let open = |log| {
+        let mut options = small(&disk);
+        options.log = log;
+        Store::open(options).unwrap()
+    };
+    // records 801 to 900 were lost with a log that does not sync; the next opening is epoch 2
+    let store = open(span(Some(at(1)), at(800)));
+    assert_eq!(store.durable_position(), at(800));
+    let mut writer = store.writer();
+    let later = |offset| Position { epoch: 2, offset };
+    writer.append(&sample(1, 2, &[("t", 2.0.into())]), later(801)).unwrap();
+    writer.append(&sample(1, 1, &[("t", 9.0.into())]), later(802)).unwrap();
+    drop((writer, store));
+    // after a crash what was in memory is told again, although older blocks cover such offsets
+    let store = open(span(Some(at(1)), later(802)));
+    assert_eq!(store.durable_position(), at(800));
+    let mut writer = store.writer();
+    writer.append(&sample(1, 2, &[("t", 2.0.into())]), later(801)).unwrap();
+    writer.append(&sample(1, 1, &[("t", 9.0.into())]), later(802)).unwrap();
+    writer.applied(later(802));
+    store.flush().unwrap();
+    assert_eq!(numbers(&store), [(1, 9.0), (2, 2.0)]);
+    drop((writer, store));
+    let store = open(span(Some(at(1)), later(802)));
+    assert_eq!(store.durable_position(), later(802));
+    assert_eq!(numbers(&store), [(1, 9.0), (2, 2.0)]);
+    assert_eq!(store.report().missing, 0);
+}
+
+#[test]
+fn deletions_during_merges_and_flushes_are_not_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = StoreOptions::new(dir.path());
+    options.merge_len = 2;
+    let store = Store::open(options.clone()).unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let merger = {
+        let (store, done) = (store.clone(), Arc::clone(&done));
+        std::thread::spawn(move || {
+            while !done.load(Ordering::Acquire) {
+                store.merge().unwrap();
+            }
+        })
+    };
+    let mut writer = store.writer();
+    let mut offset = 0;
+    for round in 0..60 {
+        for number in 0..20 {
+            offset += 1;
+            let told = sample(number, i64::from(round), &[("t", Value::I64(1))]);
+            writer.append(&told, at(offset)).unwrap();
+        }
+        writer.applied(at(offset));
+        store.flush().unwrap();
+        // the device of this round and the one after it are deleted in its midst
+        if round % 3 == 2 {
+            let number = (round / 3) as u8;
+            store.delete_device(TENANT, device(number), at(offset)).unwrap();
+            assert_eq!(store.find(TENANT, device(number), "t"), None);
+        }
+    }
+    done.store(true, Ordering::Release);
+    merger.join().unwrap();
+    writer.applied(at(offset));
+    store.flush().unwrap();
+    store.merge().unwrap();
+    let counts = |store: &Store| -> Vec<usize> {
+        let count = |number| store.find(TENANT, device(number), "t").map(|id| all(store, id).len());
+        (0..20).map(|number| count(number).unwrap_or(0)).collect()
+    };
+    let expected: Vec<usize> = (0..20).map(|number| 60 - (number * 3 + 3)).collect();
+    assert_eq!(counts(&store), expected);
+    drop((writer, store));
+    let store = Store::open(options).unwrap();
+    assert_eq!(counts(&store), expected);
+    store.merge().unwrap();
+    assert_eq!((counts(&store), store.stats().deletions), (expected, 0));
 }

@@ -1,6 +1,8 @@
 //! Buckets of a range of time, for one or several series.
 
-use super::{Aggregation, Bucket, Buckets, Cursor, Fill, begin, check_range, check_series};
+use super::{
+    Aggregation, Bucket, Buckets, Cursor, Fill, begin, check_limit, check_range, check_series,
+};
 use crate::error::TsdbError;
 use crate::merge::{Merge, Order};
 use crate::series::SeriesId;
@@ -92,6 +94,7 @@ impl Store {
         let AggregateQuery { from_ns, to_ns, after, .. } = *query;
         check_series(&query.series, limits)?;
         check(query)?;
+        check_limit(query.limit)?;
         let first = begin(after, query.series.len(), from_ns, to_ns)?;
         let mut room = Room {
             buckets: query.limit.min(limits.points_max),

@@ -167,6 +167,12 @@ fn start_of(ts_ns: i64, step_ns: i64) -> i64 {
     i64::try_from(start).unwrap_or(i64::MIN)
 }
 
+/// The start of the next bucket; none after all time.
+fn after(start_ns: i64, step_ns: i64) -> Option<i64> {
+    let step = i128::from(step_ns);
+    i64::try_from((i128::from(start_ns).div_euclid(step) + 1) * step).ok()
+}
+
 impl Buckets {
     pub(super) fn new(
         merge: Merge,
@@ -214,7 +220,7 @@ impl Buckets {
                 return Ok(None);
             }
         }
-        self.due = start_ns.checked_add(self.step_ns).filter(|due| *due < self.to_ns);
+        self.due = after(start_ns, self.step_ns).filter(|due| *due < self.to_ns);
         let values = self.aggregations.iter().map(|what| tally.tell(*what)).collect();
         Ok(Some(Bucket { start_ns, values }))
     }
@@ -268,6 +274,10 @@ mod tests {
         assert_eq!(start_of(-1, 60), -60);
         assert_eq!(start_of(i64::MIN, 60), i64::MIN);
         assert_eq!(start_of(i64::MAX, i64::MAX), i64::MAX);
+        // the first of all buckets begins before all time
+        let second = after(start_of(i64::MIN, 60), 60);
+        assert_eq!(second, Some(start_of(second.unwrap(), 60)));
+        assert_eq!(after(i64::MAX - 1, 60), None);
     }
 
     #[test]

@@ -78,6 +78,10 @@ fn check_range(from_ns: i64, to_ns: i64) -> Result<(), TsdbError> {
     Ok(())
 }
 
+fn check_limit(limit: usize) -> Result<(), TsdbError> {
+    if limit == 0 { Err(TsdbError::query("limit", "must be at least 1")) } else { Ok(()) }
+}
+
 /// Where an answer begins: the first series, and its own range.
 fn begin(
     after: Option<Cursor>,

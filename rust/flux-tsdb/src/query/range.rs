@@ -2,7 +2,7 @@
 
 use flux_types::Value;
 
-use super::{Cursor, Sample, begin, check_range, check_series};
+use super::{Cursor, Sample, begin, check_limit, check_range, check_series};
 use crate::error::TsdbError;
 use crate::merge::{Merge, Order};
 use crate::series::SeriesId;
@@ -120,6 +120,7 @@ impl Store {
         let RangeQuery { from_ns, to_ns, order, after, .. } = *query;
         check_series(&query.series, limits)?;
         check_range(from_ns, to_ns)?;
+        check_limit(query.limit)?;
         let first = begin(after, query.series.len(), from_ns, to_ns)?;
         let mut room = query.limit.min(limits.points_max);
         let mut page = RangePage::default();
