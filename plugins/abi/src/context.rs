@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use crate::Append;
 use crate::cursor::{Fault, Malformed, Text, TooLong, put_len32};
 
 /// The settings of the use a call belongs to.
@@ -84,47 +83,65 @@ impl<'a> Context<'a> {
         Ok(context)
     }
 
-    /// Writes the whole context to the end of `out`: [`Context::write_settings`], then
-    /// [`Context::write_call`].
-    ///
-    /// # Errors
-    /// [`TooLong`]; `out` ends with what was written before.
-    pub fn write(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        self.write_settings(out)?;
-        self.write_call(out)
-    }
-
-    /// Writes the section that stays the same from call to call, and may be large.
+    /// Writes the whole context to the end of `out`.
     ///
     /// # Errors
     /// [`TooLong`]; nothing is written then.
-    pub fn write_settings(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        if self.settings == Settings::default() {
-            return Ok(());
-        }
-        let json = self.settings.json.as_bytes();
-        let len = put_len32(json.len().saturating_add(8))?;
-        out.push(tag::SETTINGS);
-        out.extend_from_slice(&len);
-        out.extend_from_slice(&self.settings.id.to_le_bytes());
-        out.extend_from_slice(json);
+    pub fn write(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        let start = out.len();
+        let (settings, call) = (self.settings_len(), self.call_len());
+        put_len32(settings.max(call))?;
+        out.resize(start + settings + call, 0);
+        let (settings, call) = out[start..].split_at_mut(settings);
+        self.fill_settings(settings);
+        self.fill_call(call);
         Ok(())
     }
 
-    /// Writes everything but the settings.
-    ///
-    /// # Errors
-    /// [`TooLong`]; `out` ends with what was written before.
-    pub fn write_call(&self, out: &mut Vec<u8>) -> Result<(), TooLong> {
-        put(out, tag::SOURCE, self.source.as_bytes())?;
-        put(out, tag::TOPIC, self.topic.as_bytes())?;
-        put(out, tag::DEVICE, self.device.as_bytes())?;
-        section(out, tag::RECEIVED, &self.received_ns.to_le_bytes())?;
-        if let Some(request) = self.request {
-            section(out, tag::REQUEST, request)?;
+    /// Bytes of the settings' section, which stays the same from call to call and may be large.
+    #[must_use]
+    #[inline]
+    pub const fn settings_len(&self) -> usize {
+        match (self.settings.id, self.settings.json.as_bytes().len()) {
+            (0, 0) => 0,
+            (_, len) => HEAD + 8 + len,
         }
-        put(out, tag::STATE, self.state)?;
-        put(out, tag::SUBJECT, self.subject.as_bytes())
+    }
+
+    /// Bytes of all sections but the settings'.
+    #[must_use]
+    #[inline]
+    pub fn call_len(&self) -> usize {
+        let texts = [self.source, self.topic, self.device, self.subject];
+        let texts = texts.map(|text| len_of(text.as_bytes())).iter().sum::<usize>();
+        let request = self.request.map_or(0, |request| HEAD + request.len());
+        texts + request + len_of(self.state) + HEAD + 8
+    }
+
+    /// Writes the settings' section to the beginning of `room`, as far as it fits:
+    /// [`Context::settings_len`] bytes, each length below 2^32.
+    pub fn fill_settings(&self, room: &mut [u8]) {
+        if self.settings_len() > 0 {
+            let json = self.settings.json.as_bytes();
+            let room = put_head(room, tag::SETTINGS, 8 + json.len());
+            put(put(room, &self.settings.id.to_le_bytes()), json);
+        }
+    }
+
+    /// Writes all sections but the settings' to the beginning of `room`, as far as they fit:
+    /// [`Context::call_len`] bytes, each length below 2^32.
+    #[inline]
+    pub fn fill_call(&self, room: &mut [u8]) {
+        let room = put_text(room, tag::SOURCE, self.source);
+        let room = put_text(room, tag::TOPIC, self.topic);
+        let room = put_text(room, tag::DEVICE, self.device);
+        let room = put(put_head(room, tag::RECEIVED, 8), &self.received_ns.to_le_bytes());
+        let room = match self.request {
+            Some(request) => put(put_head(room, tag::REQUEST, request.len()), request),
+            None => room,
+        };
+        let room = put_unless_empty(room, tag::STATE, self.state);
+        put_text(room, tag::SUBJECT, self.subject);
     }
 }
 
@@ -138,14 +155,40 @@ const fn truncated(offset: usize) -> Malformed {
     Malformed { offset, fault: Fault::Truncated }
 }
 
-/// A section, unless it is empty.
-fn put(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) -> Result<(), TooLong> {
-    if bytes.is_empty() { Ok(()) } else { section(out, tag, bytes) }
+/// Bytes of tag and length.
+const HEAD: usize = 5;
+
+/// Bytes of a section that is left out when it is empty.
+#[inline]
+const fn len_of(bytes: &[u8]) -> usize {
+    if bytes.is_empty() { 0 } else { HEAD + bytes.len() }
 }
 
-pub(crate) fn section(out: &mut impl Append, tag: u8, bytes: &[u8]) -> Result<(), TooLong> {
-    let [a, b, c, d] = put_len32(bytes.len())?;
-    out.append_array([tag, a, b, c, d]);
-    out.append(bytes);
-    Ok(())
+#[inline]
+fn put_head(room: &mut [u8], tag: u8, len: usize) -> &mut [u8] {
+    #[allow(clippy::cast_possible_truncation)] // callers see to it
+    let [a, b, c, d] = (len as u32).to_le_bytes();
+    put(room, &[tag, a, b, c, d])
+}
+
+#[inline]
+fn put_text<'r>(room: &'r mut [u8], tag: u8, text: Text<'_>) -> &'r mut [u8] {
+    put_unless_empty(room, tag, text.as_bytes())
+}
+
+#[inline]
+fn put_unless_empty<'r>(room: &'r mut [u8], tag: u8, bytes: &[u8]) -> &'r mut [u8] {
+    if bytes.is_empty() { room } else { put(put_head(room, tag, bytes.len()), bytes) }
+}
+
+/// Writes bytes if they fit; what is left.
+#[inline]
+fn put<'r>(room: &'r mut [u8], bytes: &[u8]) -> &'r mut [u8] {
+    match room.split_at_mut_checked(bytes.len()) {
+        Some((place, rest)) => {
+            place.copy_from_slice(bytes);
+            rest
+        }
+        None => &mut [],
+    }
 }

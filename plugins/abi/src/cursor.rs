@@ -146,9 +146,10 @@ impl<'a> From<&'a str> for Text<'a> {
 /// [`Malformed`] tells a place people can find.
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
-    /// Everything up to this cursor's end, also what lies before its beginning.
-    bytes: &'a [u8],
-    at: usize,
+    /// What is left.
+    rest: &'a [u8],
+    /// Where it ends, from the beginning of the whole.
+    end: usize,
 }
 
 impl<'a> Cursor<'a> {
@@ -156,34 +157,35 @@ impl<'a> Cursor<'a> {
     #[must_use]
     #[inline]
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { rest: bytes, end: bytes.len() }
     }
 
     /// Bytes from the beginning of the whole.
     #[must_use]
     #[inline]
     pub const fn offset(&self) -> usize {
-        self.at
+        self.end - self.rest.len()
     }
 
     /// Bytes left.
     #[must_use]
     #[inline]
     pub const fn remaining(&self) -> usize {
-        self.bytes.len() - self.at
+        self.rest.len()
     }
 
     /// Whether nothing is left.
     #[must_use]
     #[inline]
     pub const fn is_empty(&self) -> bool {
-        self.at >= self.bytes.len()
+        self.rest.is_empty()
     }
 
     /// Something wrong where the cursor stands.
     #[must_use]
+    #[inline] // a call would force the cursor into memory
     pub const fn malformed(&self, fault: Fault) -> Malformed {
-        Malformed { offset: self.at, fault }
+        Malformed { offset: self.offset(), fault }
     }
 
     /// Nothing may be left.
@@ -200,24 +202,28 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// [`Fault::Truncated`] when there are fewer; so for all the readers below.
     #[inline]
-    pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
-        let found = self.at.checked_add(len).and_then(|end| self.bytes.get(self.at..end));
-        let found = found.ok_or(self.malformed(Fault::Truncated))?;
-        self.at += len;
-        Ok(found)
+    pub const fn bytes(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+        match self.rest.split_at_checked(len) {
+            Some((found, rest)) => {
+                self.rest = rest;
+                Ok(found)
+            }
+            None => Err(self.malformed(Fault::Truncated)),
+        }
     }
 
     /// What is left.
     #[inline]
-    pub fn rest(&mut self) -> &'a [u8] {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        self.at = self.bytes.len();
+    pub const fn rest(&mut self) -> &'a [u8] {
+        let rest = self.rest;
+        self.rest = &[];
         rest
     }
 
     /// What is left, as text.
-    pub fn rest_text(&mut self) -> Text<'a> {
-        let offset = self.at;
+    #[inline]
+    pub const fn rest_text(&mut self) -> Text<'a> {
+        let offset = self.offset();
         Text { bytes: self.rest(), offset }
     }
 
@@ -226,18 +232,22 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// [`Fault::Truncated`].
     #[inline]
-    pub fn split(&mut self, len: usize) -> Result<Self, Malformed> {
-        let at = self.at;
-        self.bytes(len)?;
-        Ok(Self { bytes: self.bytes.get(..self.at).unwrap_or_default(), at })
+    pub const fn split(&mut self, len: usize) -> Result<Self, Malformed> {
+        match self.bytes(len) {
+            Ok(part) => Ok(Self { rest: part, end: self.offset() }),
+            Err(error) => Err(error),
+        }
     }
 
     #[inline]
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let found = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<N>());
-        let found = *found.ok_or(self.malformed(Fault::Truncated))?;
-        self.at += N;
-        Ok(found)
+    const fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        match self.rest.split_first_chunk::<N>() {
+            Some((found, rest)) => {
+                self.rest = rest;
+                Ok(*found)
+            }
+            None => Err(self.malformed(Fault::Truncated)),
+        }
     }
 
     /// One byte.
@@ -297,6 +307,7 @@ impl<'a> Cursor<'a> {
 
     /// A length of four bytes. A `usize` of fewer bits cannot hold all of them: what does not fit
     /// is longer than any bytes there are.
+    #[inline]
     pub(crate) fn len32(&mut self) -> Result<usize, Malformed> {
         let len = self.u32()?;
         usize::try_from(len).map_err(|_| self.malformed(Fault::Truncated))
@@ -316,6 +327,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// [`Fault::Truncated`].
+    #[inline]
     pub fn text16(&mut self) -> Result<Text<'a>, Malformed> {
         let len = self.u16()?;
         self.text(usize::from(len))
@@ -325,6 +337,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// [`Fault::Truncated`].
+    #[inline]
     pub fn text32(&mut self) -> Result<Text<'a>, Malformed> {
         let len = self.len32()?;
         self.text(len)
@@ -332,7 +345,7 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     fn text(&mut self, len: usize) -> Result<Text<'a>, Malformed> {
-        let offset = self.at;
+        let offset = self.offset();
         Ok(Text { bytes: self.bytes(len)?, offset })
     }
 }

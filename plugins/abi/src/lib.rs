@@ -31,7 +31,7 @@ pub use context::{Context, Settings};
 pub use cursor::{Cursor, Fault, Malformed, Text, TooLong};
 pub use effect::EffectKind;
 pub use level::Level;
-pub use message::{MessageReader, MessageWriter};
+pub use message::{MessageReader, MessageWriter, Values};
 pub use output::{FORM_BINARY, OutputWriter, Section, Sections};
 pub use packed::Packed;
 pub use value::ValueRef;

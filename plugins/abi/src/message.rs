@@ -55,48 +55,111 @@ impl<'a> MessageReader<'a> {
         if self.ts_ns == NO_TIME { None } else { Some(self.ts_ns) }
     }
 
+    /// Tags not yet read.
+    #[must_use]
+    #[inline]
+    pub const fn tags_left(&self) -> usize {
+        self.tags_left as usize
+    }
+
     /// The next tag, name and value; `None` behind the last.
     ///
     /// # Errors
     /// [`Malformed`].
+    #[inline]
     pub fn next_tag(&mut self) -> Result<Option<(Text<'a>, Text<'a>)>, Malformed> {
         let Some(left) = self.tags_left.checked_sub(1) else { return Ok(None) };
         self.tags_left = left;
         Ok(Some((name(&mut self.cursor)?, self.cursor.text16()?)))
     }
 
+    /// The values not yet read. Passes over tags not yet read.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    #[inline]
+    pub fn values(mut self) -> Result<Values<'a>, Malformed> {
+        let left = match self.values_left {
+            Some(left) => left,
+            None => {
+                while self.next_tag()?.is_some() {}
+                self.cursor.u16()?
+            }
+        };
+        Ok(Values { cursor: self.cursor, left })
+    }
+
     /// The next value and its name; `None` behind the last. Passes over tags not yet read.
+    ///
+    /// # Errors
+    /// [`Malformed`]; also when bytes follow the last value.
+    pub fn next_value(&mut self) -> Result<Option<(Text<'a>, ValueRef<'a>)>, Malformed> {
+        let mut values = self.clone().values()?;
+        let value = values.next_value()?;
+        self.tags_left = 0;
+        self.values_left = Some(values.left);
+        self.cursor = values.cursor;
+        Ok(value)
+    }
+}
+
+/// Reads the values of one message.
+#[derive(Debug, Clone)]
+pub struct Values<'a> {
+    cursor: Cursor<'a>,
+    left: u16,
+}
+
+impl<'a> Values<'a> {
+    /// Values not yet read.
+    #[must_use]
+    #[inline]
+    pub const fn left(&self) -> usize {
+        self.left as usize
+    }
+
+    /// The next value and its name; `None` behind the last.
     ///
     /// # Errors
     /// [`Malformed`]; also when bytes follow the last value.
     #[inline]
     pub fn next_value(&mut self) -> Result<Option<(Text<'a>, ValueRef<'a>)>, Malformed> {
-        let left = match self.values_left {
-            Some(left) => left,
-            None => self.begin_values()?,
-        };
-        let Some(left) = left.checked_sub(1) else {
+        match self.next_name()? {
+            Some(name) => Ok(Some((name, self.value()?))),
+            None => Ok(None),
+        }
+    }
+
+    /// The name of the next value, which [`Values::value`] has to be asked for next; `None` behind
+    /// the last.
+    ///
+    /// # Errors
+    /// [`Malformed`]; also when bytes follow the last value.
+    #[inline]
+    pub fn next_name(&mut self) -> Result<Option<Text<'a>>, Malformed> {
+        let Some(left) = self.left.checked_sub(1) else {
             self.cursor.finish()?;
             return Ok(None);
         };
-        self.values_left = Some(left);
-        Ok(Some((name(&mut self.cursor)?, ValueRef::read(&mut self.cursor)?)))
+        self.left = left;
+        name(&mut self.cursor).map(Some)
     }
 
-    fn begin_values(&mut self) -> Result<u16, Malformed> {
-        while self.next_tag()?.is_some() {}
-        let count = self.cursor.u16()?;
-        self.values_left = Some(count);
-        Ok(count)
+    /// The value whose name was read last.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    #[inline]
+    pub fn value(&mut self) -> Result<ValueRef<'a>, Malformed> {
+        ValueRef::read(&mut self.cursor)
     }
 }
 
 #[inline]
 fn name<'a>(cursor: &mut Cursor<'a>) -> Result<Text<'a>, Malformed> {
-    let at = cursor.offset();
     let name = cursor.text8()?;
     if name.is_empty() {
-        return Err(Malformed { offset: at, fault: Fault::EmptyName });
+        return Err(Malformed { offset: name.offset() - 1, fault: Fault::EmptyName });
     }
     Ok(name)
 }

@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use crate::context::section;
 use crate::cursor::{Cursor, Fault, Malformed, Text, TooLong, put_len32};
 use crate::{Append, EffectKind, MessageReader, MessageWriter};
 
@@ -80,27 +79,31 @@ impl<'a> Sections<'a> {
             let at = self.cursor.offset();
             let tag = self.cursor.u8()?;
             let len = self.cursor.len32()?;
-            let body = self.cursor.split(len)?;
-            if tag == tag::MESSAGE {
-                return MessageReader::read(body).map(Section::Message).map(Some);
-            }
-            if let Some(section) = other_section(tag, at, body)? {
-                return Ok(Some(section));
-            }
+            let mut body = self.cursor.split(len)?;
+            let section = match tag {
+                tag::MESSAGE => return MessageReader::read(body).map(Section::Message).map(Some),
+                tag::ITEM => Section::Item(body.u32()?),
+                _ => match other_section(tag, at, &mut body)? {
+                    Some(section) => section,
+                    None => continue,
+                },
+            };
+            body.finish()?;
+            return Ok(Some(section));
         }
     }
 }
 
-/// A section that is no message; `None` when it may be passed over.
-fn other_section(
+/// A section that is seldom; `None` when it may be passed over.
+#[inline(never)]
+fn other_section<'a>(
     tag: u8,
     at: usize,
-    mut body: Cursor<'_>,
-) -> Result<Option<Section<'_>>, Malformed> {
+    body: &mut Cursor<'a>,
+) -> Result<Option<Section<'a>>, Malformed> {
     let section = match tag {
         tag::STATE => Section::State(body.rest()),
         tag::FRAME => Section::Frame(body.rest()),
-        tag::ITEM => Section::Item(body.u32()?),
         tag::ERROR => Section::Error { code: body.text16()?, text: body.text32()? },
         tag::EFFECT => {
             let at = body.offset();
@@ -112,7 +115,6 @@ fn other_section(
         tag if tag & tag::OPTIONAL != 0 => return Ok(None),
         tag => return Err(Malformed { offset: at, fault: Fault::UnknownTag(tag) }),
     };
-    body.finish()?;
     Ok(Some(section))
 }
 
@@ -204,4 +206,11 @@ impl<'o, B: Append> OutputWriter<'o, B> {
     pub fn is_empty(&self) -> bool {
         self.out.len() <= 1
     }
+}
+
+fn section(out: &mut impl Append, tag: u8, bytes: &[u8]) -> Result<(), TooLong> {
+    let [a, b, c, d] = put_len32(bytes.len())?;
+    out.append_array([tag, a, b, c, d]);
+    out.append(bytes);
+    Ok(())
 }

@@ -41,7 +41,6 @@ impl<'a> ValueRef<'a> {
     /// [`Malformed`]: the bytes end too early, or the type is none.
     #[inline]
     pub fn read(cursor: &mut Cursor<'a>) -> Result<Self, Malformed> {
-        let at = cursor.offset();
         Ok(match cursor.u8()? {
             kind::FALSE => Self::Bool(false),
             kind::TRUE => Self::Bool(true),
@@ -51,7 +50,10 @@ impl<'a> ValueRef<'a> {
             kind::BYTES => Self::Bytes(cursor.bytes32()?),
             kind::JSON => Self::Json(cursor.text32()?),
             kind::TIME => Self::Time(cursor.i64()?),
-            other => return Err(Malformed { offset: at, fault: Fault::UnknownType(other) }),
+            other => {
+                let offset = cursor.offset() - 1;
+                return Err(Malformed { offset, fault: Fault::UnknownType(other) });
+            }
         })
     }
 

@@ -12,7 +12,7 @@ use flux_net::Server;
 use flux_pipeline::ports::Delivery;
 use flux_pipeline::{LiveTap, Pipeline, PipelineHealth, PipelineParts};
 use flux_registry::{Applied, ApplyError, ConfigurationFile, Delta, Document, Registry};
-use flux_tsdb::{Store, Upkeep};
+use flux_tsdb::{LogSpan, Store, Upkeep};
 use flux_types::{Generation, Instants, Message, Problem, Qos, SourceId, TenantId, Topic};
 use flux_wasm::Plugins;
 use parking_lot::{Mutex, RwLock};
@@ -177,7 +177,7 @@ impl Engine {
         crate::plugins::want(&plugins, self.registry.snapshot().plugin_uses());
         let series = Store::open({
             let mut options = self.settings.store_options();
-            options.log_oldest = log.oldest();
+            options.log = Some(LogSpan { oldest: log.oldest(), committed: log.committed() });
             options
         })?;
         let upkeep = Upkeep::start(&series).map_err(EngineError::thread)?;

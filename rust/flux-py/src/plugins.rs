@@ -283,7 +283,7 @@ fn one<'py>(py: Python<'py>, item: Item<'_>) -> PyResult<Bound<'py, PyDict>> {
         for (name, value) in view.values() {
             match value {
                 flux_types::Value::Bytes(bytes) => {
-                    values.set_item(&**name, PyBytes::new(py, bytes))?;
+                    values.set_item(&**name, PyBytes::new(py, &bytes))?;
                 }
                 other => values.set_item(&**name, to_python(py, &other.to_json())?)?,
             }

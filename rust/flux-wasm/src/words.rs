@@ -27,53 +27,50 @@ struct Entry {
 pub(crate) struct Words {
     entries: Vec<Entry>,
     numbers: HashMap<Arc<str>, u32, RandomState>,
-    /// The name looked up last.
+    /// The name looked up last, and the one that is expected to follow it.
     last: u32,
+    next: u32,
     kept_max: usize,
 }
 
 impl Words {
     pub(crate) fn new(kept_max: usize) -> Self {
-        Self { entries: Vec::new(), numbers: HashMap::default(), last: 0, kept_max }
+        Self { entries: Vec::new(), numbers: HashMap::default(), last: 0, next: 0, kept_max }
     }
 
-    /// The number of a name, which is given in bytes not yet known to be UTF-8.
-    ///
-    /// # Errors
-    /// What `check` says of bytes that are not.
-    #[inline]
-    pub(crate) fn number<E>(
-        &mut self,
-        bytes: &[u8],
-        check: impl FnOnce() -> Result<(), E>,
-    ) -> Result<Word, E> {
-        let expected = self.entries.get(self.last as usize).map_or(0, |entry| entry.next);
-        if let Some(entry) = self.entries.get(expected as usize)
-            && entry.text.as_bytes() == bytes
-        {
-            self.last = expected;
-            return Ok(Word(expected));
+    /// The number of a name, if it is the one that followed the last name last time. Bytes that are
+    /// the same as a known name's need no checking.
+    #[inline(always)] // in the loop over values, where a call would cost as much again
+    pub(crate) fn expected(&mut self, bytes: &[u8]) -> Option<Word> {
+        let entry = self.entries.get(self.next as usize)?;
+        if !same(entry.text.as_bytes(), bytes) {
+            return None;
         }
-        check()?;
-        let number = self.look_up(bytes);
+        self.last = self.next;
+        self.next = entry.next;
+        Some(Word(self.last))
+    }
+
+    /// The number of a name.
+    #[inline(never)]
+    pub(crate) fn number(&mut self, text: &str) -> Word {
+        let number = match self.numbers.get(text) {
+            Some(number) => *number,
+            None => self.keep(text),
+        };
         if let Some(entry) = self.entries.get_mut(self.last as usize) {
             entry.next = number;
         }
         self.last = number;
-        Ok(Word(number))
+        self.next = self.entries.get(number as usize).map_or(0, |entry| entry.next);
+        Word(number)
     }
 
-    #[cold]
-    fn look_up(&mut self, bytes: &[u8]) -> u32 {
-        // the caller has checked them
-        let text = String::from_utf8_lossy(bytes);
-        if let Some(number) = self.numbers.get(&*text) {
-            return *number;
-        }
+    fn keep(&mut self, text: &str) -> u32 {
         let number = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         let text: Arc<str> = text.into();
         self.numbers.insert(Arc::clone(&text), number);
-        self.entries.push(Entry { text, next: number.wrapping_add(1), seen_in: 0, seen_at: 0 });
+        self.entries.push(Entry { text, next: 0, seen_in: 0, seen_at: 0 });
         number
     }
 
@@ -104,6 +101,7 @@ impl Words {
             self.entries.clear();
             self.numbers.clear();
             self.last = 0;
+            self.next = 0;
         }
     }
 
@@ -113,12 +111,37 @@ impl Words {
     }
 }
 
+/// Whether two names are the same. Names are short: calling `memcmp` would cost more than comparing.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    // first and last eight, or four, overlap where there are fewer than twice as many
+    if let (Some(a0), Some(b0), Some(a1), Some(b1)) =
+        (a.first_chunk::<8>(), b.first_chunk::<8>(), a.last_chunk::<8>(), b.last_chunk::<8>())
+    {
+        return a0 == b0 && a1 == b1 && (a.len() <= 16 || a == b);
+    }
+    if let (Some(a0), Some(b0), Some(a1), Some(b1)) =
+        (a.first_chunk::<4>(), b.first_chunk::<4>(), a.last_chunk::<4>(), b.last_chunk::<4>())
+    {
+        return a0 == b0 && a1 == b1;
+    }
+    match (a, b) {
+        ([a], [b]) => a == b,
+        ([a0, a1], [b0, b1]) => a0 == b0 && a1 == b1,
+        ([a0, a1, a2], [b0, b1, b2]) => a0 == b0 && a1 == b1 && a2 == b2,
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn number(words: &mut Words, text: &str) -> Word {
-        words.number(text.as_bytes(), || Ok::<_, ()>(())).unwrap()
+        words.expected(text.as_bytes()).unwrap_or_else(|| words.number(text))
     }
 
     #[test]
@@ -134,6 +157,21 @@ mod tests {
         }
         assert!(std::ptr::eq(first, Arc::as_ptr(words.text(b))));
         assert_eq!(words.len(), 2);
+    }
+
+    #[test]
+    fn names_are_the_same_only_if_every_byte_is() {
+        let name = b"a name of some forty bytes, for instance";
+        for len in 0..name.len() {
+            let (a, mut b) = (&name[..len], name[..len].to_vec());
+            assert!(same(a, &b));
+            assert!(!same(a, &name[..=len]));
+            for at in 0..len {
+                b[at] ^= 1;
+                assert!(!same(a, &b), "byte {at} of {len}");
+                b[at] ^= 1;
+            }
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ fn a_batch_is_one_call_and_each_input_has_its_item() {
     assert_eq!((outcome.items, outcome.messages, outcome.failed), (0..600, 599, 0));
     for (index, item) in sink.items().enumerate() {
         let firsts: Vec<_> =
-            item.messages().map(|message| message.values().next().unwrap().1.clone()).collect();
+            item.messages().map(|message| message.values().next().unwrap().1).collect();
         let expected = if index == 7 { vec![] } else { vec![Value::I64(index as i64)] };
         assert_eq!(firsts, expected);
     }

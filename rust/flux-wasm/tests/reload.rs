@@ -39,7 +39,7 @@ fn version(plugins: &Plugins, id: &str) -> Result<i64, PluginError> {
     plugin.lease()?.decode(&Context::default(), &[0], &mut sink)?;
     let message = sink.items().next().unwrap().messages().next().unwrap();
     match message.values().next() {
-        Some((_, Value::I64(version))) => Ok(*version),
+        Some((_, Value::I64(version))) => Ok(version),
         other => panic!("{other:?}"),
     }
 }
@@ -351,7 +351,7 @@ fn reloading_under_load_loses_nothing() {
                         sink.clear();
                         lease.decode(&Context::default(), &[0], &mut sink).unwrap();
                         let message = sink.items().next().unwrap().messages().next().unwrap();
-                        let value = message.values().next().unwrap().1.clone();
+                        let value = message.values().next().unwrap().1;
                         assert!(
                             seen.is_none() || seen == Some(value.clone()),
                             "one version a batch"

@@ -14,7 +14,7 @@ use flux_pipeline::{
     Incoming, Ingest, Pipeline, PipelineParts, PipelineSettings, SERIES_NAME, VIEWS_NAME,
 };
 use flux_registry::{Limits, Registry, ScriptCheck, ScriptKind};
-use flux_tsdb::{Store, StoreOptions, Upkeep};
+use flux_tsdb::{LogSpan, Store, StoreOptions, Upkeep};
 use flux_types::{Instants, Message, Position, Problem, Qos, SourceId, TenantId, Topic};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -279,7 +279,7 @@ impl Random {
 fn open_series(disk: Arc<dyn Disk>, log: &Log) -> Result<Store, String> {
     let mut options = StoreOptions::new(Path::new("/series"));
     options.disk = disk;
-    options.log_oldest = log.oldest();
+    options.log = Some(LogSpan { oldest: log.oldest(), committed: log.committed() });
     options.flush_interval = Duration::from_millis(5);
     Store::open(options).map_err(|error| format!("{error:?}"))
 }

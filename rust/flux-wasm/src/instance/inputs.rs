@@ -78,6 +78,14 @@ pub(super) struct KeptSettings {
     bytes: usize,
 }
 
+impl KeptSettings {
+    #[inline]
+    fn of(context: &Context<'_>) -> Self {
+        let (id, json_len) = (context.settings.id, context.settings.json.as_bytes().len());
+        Self { id, json_len, bytes: context.settings_len() }
+    }
+}
+
 impl Instance {
     /// Puts context and input into the guest's memory; their addresses and lengths.
     #[inline]
@@ -89,21 +97,12 @@ impl Instance {
         input: Input<'_>,
     ) -> Result<(u32, usize, u32, usize), PluginError> {
         let input_len = within("input", input.len(), "input_bytes_max", limits.input_bytes_max)?;
-        let is_v0 = blueprint.interface.abi == Abi::V0;
-        self.scratch.clear();
-        let settings = settings_bytes(context);
-        let mut context_len = 0;
-        if !is_v0 {
-            let too_long = |_| PluginError::Input {
-                what: "context",
-                len: usize::MAX,
-                limit: "context_bytes_max",
-                max: limits.context_bytes_max,
-            };
-            context.write_call(&mut self.scratch).map_err(too_long)?;
-            context_len = settings.bytes + self.scratch.len();
-            within("context", context_len, "context_bytes_max", limits.context_bytes_max)?;
-        }
+        let settings = KeptSettings::of(context);
+        let context_len = match blueprint.interface.abi {
+            Abi::V1 => settings.bytes + context.call_len(),
+            Abi::V0 => 0,
+        };
+        within("context", context_len, "context_bytes_max", limits.context_bytes_max)?;
         if context_len > self.context.capacity {
             self.settings = None;
             self.context = self.renew(blueprint, limits, self.context, context_len)?;
@@ -111,18 +110,15 @@ impl Instance {
         if input_len > self.input.capacity || self.input.capacity == 0 {
             self.input = self.renew(blueprint, limits, self.input, input_len)?;
         }
-        let fresh_settings = self.settings != Some(settings);
         let memory = self.memory.data_mut(&mut self.store);
-        let room = piece(memory, self.context, context_len)?;
-        if let Some((place, rest)) = room.split_at_mut_checked(settings.bytes) {
-            if fresh_settings {
-                let mut bytes = Vec::with_capacity(settings.bytes);
-                if context.write_settings(&mut bytes).is_ok() && bytes.len() == place.len() {
-                    place.copy_from_slice(&bytes);
-                }
+        if let Some((place, rest)) =
+            piece(memory, self.context, context_len)?.split_at_mut_checked(settings.bytes)
+        {
+            if self.settings != Some(settings) {
+                context.fill_settings(place);
                 self.settings = Some(settings);
             }
-            rest.copy_from_slice(&self.scratch);
+            context.fill_call(rest);
         }
         input.write(piece(memory, self.input, input_len)?);
         Ok((self.context.ptr, context_len, self.input.ptr, input_len))
@@ -213,18 +209,11 @@ impl Instance {
     }
 }
 
-/// The section of settings, without its bytes.
-fn settings_bytes(context: &Context<'_>) -> KeptSettings {
-    let (id, json_len) = (context.settings.id, context.settings.json.as_bytes().len());
-    let bytes = if id == 0 && json_len == 0 { 0 } else { 1 + 4 + 8 + json_len };
-    KeptSettings { id, json_len, bytes }
-}
-
 /// The beginning of a buffer. The memory may have been replaced since it was checked.
 #[inline]
 fn piece(memory: &mut [u8], buffer: Buffer, len: usize) -> Result<&mut [u8], PluginError> {
     let (start, size) = (buffer.ptr as usize, memory.len());
-    memory.get_mut(start..start.saturating_add(len)).ok_or(PluginError::Pointer {
+    memory.get_mut(start..start.saturating_add(len)).ok_or_else(|| PluginError::Pointer {
         what: "an input buffer",
         ptr: buffer.ptr,
         len: u32::try_from(len).unwrap_or(u32::MAX),

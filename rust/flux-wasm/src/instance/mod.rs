@@ -33,7 +33,6 @@ pub(crate) struct Instance {
     context: Buffer,
     input: Buffer,
     settings: Option<KeptSettings>,
-    scratch: Vec<u8>,
     pub(crate) calls: u64,
     bytes_at_first: usize,
     /// It lives for one call: what it allocates dies with it.
@@ -75,7 +74,6 @@ impl Instance {
             context: Buffer::default(),
             input: Buffer::default(),
             settings: None,
-            scratch: Vec::new(),
             calls: 0,
             bytes_at_first,
             fleeting,
@@ -255,10 +253,11 @@ fn failure(
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => PluginError::Deadline { function, deadline_ms },
         Some(Trap::StackOverflow) => PluginError::Stack { function },
-        _ => {
+        trap => {
+            let reason = trap.map_or_else(|| chain(error), ToString::to_string);
             let reason = match store.data().refused {
-                Some(limit) => format!("{}; it had been refused more than {limit}", chain(error)),
-                None => chain(error),
+                Some(limit) => format!("{reason}; it had been refused more than {limit}"),
+                None => reason,
             };
             PluginError::Trap { function, reason }
         }

@@ -125,19 +125,23 @@ impl Reader<'_> {
             None => None,
         };
         self.sink.open_message(self.mark, device, ts_ns, self.limits)?;
-        for (name, value) in map(&mut object, "tags")? {
+        let tags = map(&mut object, "tags")?;
+        self.sink.reserve_tags(tags.len(), self.limits)?;
+        for (name, value) in tags {
             let Json::String(value) = value else { return Err(wrong("a tag", "text", &value)) };
             let name = self.name(&name)?;
             let value = self.word("a tag's value", &value, TAG_VALUE_BYTES_MAX)?;
-            self.sink.push_tag(name, value, self.limits)?;
+            self.sink.push_tag(name, value);
         }
-        for (name, value) in map(&mut object, "values")? {
+        let values = map(&mut object, "values")?;
+        self.sink.reserve_values(values.len(), self.limits)?;
+        for (name, value) in values {
             if value.is_null() {
                 continue;
             }
             let name = self.name(&name)?;
             match Value::from_json(value) {
-                Ok(value) => self.sink.push_value(name, value, self.limits)?,
+                Ok(value) => self.sink.push_value(name, value),
                 Err(_) => self.sink.drop_value(),
             }
         }
@@ -158,7 +162,7 @@ impl Reader<'_> {
                 text.len()
             )));
         }
-        self.sink.words().number(text.as_bytes(), || Ok(()))
+        Ok(self.sink.words.number(text))
     }
 
     fn effect(&mut self, effect: Json) -> Result<(), OutputFault> {

@@ -7,10 +7,12 @@ mod binary;
 mod json;
 mod message;
 mod sink;
+mod view;
 
 pub use message::write_message;
 pub(crate) use sink::Mark;
-pub use sink::{Effect, Item, MessageView, Outcome, Reported, Sink};
+pub use sink::{Effect, Outcome, Reported, Sink};
+pub use view::{Item, MessageView};
 
 use flux_plugin_abi::FORM_BINARY;
 

@@ -1,4 +1,4 @@
-//! Where outputs are gathered, and how they are looked at.
+//! Where outputs are gathered.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use bytes::Bytes;
 use flux_plugin_abi::EffectKind;
 use flux_types::Value;
 
+use super::view::Item;
 use crate::words::{Word, Words};
 use crate::{Limits, OutputFault, PluginError};
 
@@ -57,21 +58,70 @@ impl Outcome {
     }
 }
 
-#[derive(Debug, Clone, Default)]
-struct ItemSpan {
-    messages: Range<u32>,
-    effects: Range<u32>,
-    frames: Range<u32>,
-    reported: Option<Box<Reported>>,
-    failure: Option<Arc<PluginError>>,
+/// Where an input's parts begin; they end where those of the next begin.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ItemStart {
+    messages: u32,
+    effects: u32,
+    frames: u32,
+    faults: u32,
 }
 
+/// A message's head, and where its parts begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MessageStart {
+    pub(super) device: Option<Word>,
+    pub(super) ts_ns: Option<i64>,
+    tags: u32,
+    values: u32,
+}
+
+/// A value and its name, in sixteen bytes: most values are numbers, and writing down a whole
+/// [`Value`] takes longer than decoding one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cell {
+    pub(super) name: Word,
+    kind: Kind,
+    bits: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Bool,
+    I64,
+    F64,
+    Time,
+    /// Kept apart; `bits` is where.
+    Large,
+}
+
+impl Cell {
+    #[inline]
+    pub(super) fn bool(name: Word, yes: bool) -> Self {
+        Self { name, kind: Kind::Bool, bits: u64::from(yes) }
+    }
+
+    #[inline]
+    pub(super) fn i64(name: Word, number: i64) -> Self {
+        Self { name, kind: Kind::I64, bits: number.cast_unsigned() }
+    }
+
+    #[inline]
+    pub(super) fn f64(name: Word, number: f64) -> Self {
+        Self { name, kind: Kind::F64, bits: number.to_bits() }
+    }
+
+    #[inline]
+    pub(super) fn time(name: Word, ns: i64) -> Self {
+        Self { name, kind: Kind::Time, bits: ns.cast_unsigned() }
+    }
+}
+
+/// Why an input came to nothing, or not to all it should have.
 #[derive(Debug, Clone)]
-struct MessageSpan {
-    device: Option<Word>,
-    ts_ns: Option<i64>,
-    tags: Range<u32>,
-    values: Range<u32>,
+pub(super) enum ItemFault {
+    Reported(Reported),
+    Call(Arc<PluginError>),
 }
 
 /// Gathers the outputs of calls. Of one worker: it keeps names and room between batches.
@@ -79,16 +129,20 @@ struct MessageSpan {
 /// Each call appends one [`Item`] for each of its inputs. [`Sink::clear`] begins anew.
 #[derive(Debug)]
 pub struct Sink {
-    words: Words,
-    items: Vec<ItemSpan>,
-    messages: Vec<MessageSpan>,
+    pub(super) words: Words,
+    items: Vec<ItemStart>,
+    messages: Vec<MessageStart>,
     tags: Vec<(Word, Word)>,
-    values: Vec<(Word, Value)>,
+    values: Vec<Cell>,
+    /// Values that do not fit a cell.
+    large: Vec<Value>,
     effects: Vec<Effect>,
     frames: Vec<Bytes>,
+    faults: Vec<ItemFault>,
     state: Vec<u8>,
     state_changed: bool,
     values_dropped: usize,
+    reported: usize,
     /// Numbers messages for good, to tell a name that stands twice.
     serial: u64,
 }
@@ -96,15 +150,17 @@ pub struct Sink {
 /// How much stood in a sink before a call, and how many inputs the call has.
 #[derive(Debug)]
 pub(crate) struct Mark {
-    pub(super) inputs: u32,
+    inputs: u32,
     /// Whether it is a batch, be it of one.
     pub(super) batch: bool,
     items: usize,
     messages: usize,
     tags: usize,
     values: usize,
+    large: usize,
     effects: usize,
     frames: usize,
+    faults: usize,
 }
 
 impl Default for Sink {
@@ -118,8 +174,10 @@ const fn index(len: usize) -> u32 {
     len as u32
 }
 
-fn range(range: &Range<u32>) -> Range<usize> {
-    range.start as usize..range.end as usize
+/// The elements from one start to the next, or to the end.
+fn part<T>(all: &[T], start: u32, next: Option<u32>) -> &[T] {
+    let end = next.map_or(all.len(), |next| next as usize);
+    all.get(start as usize..end).unwrap_or_default()
 }
 
 impl Sink {
@@ -132,11 +190,14 @@ impl Sink {
             messages: Vec::new(),
             tags: Vec::new(),
             values: Vec::new(),
+            large: Vec::new(),
             effects: Vec::new(),
             frames: Vec::new(),
+            faults: Vec::new(),
             state: Vec::new(),
             state_changed: false,
             values_dropped: 0,
+            reported: 0,
             serial: 0,
         }
     }
@@ -147,8 +208,10 @@ impl Sink {
         self.messages.clear();
         self.tags.clear();
         self.values.clear();
+        self.large.clear();
         self.effects.clear();
         self.frames.clear();
+        self.faults.clear();
         self.state.clear();
         self.state_changed = false;
         self.words.trim();
@@ -156,13 +219,13 @@ impl Sink {
 
     /// What came of each input, in their order.
     pub fn items(&self) -> impl ExactSizeIterator<Item = Item<'_>> {
-        self.items.iter().map(|span| Item { sink: self, span })
+        (0..self.items.len()).map(|at| Item { sink: self, at })
     }
 
     /// What came of one input.
     #[must_use]
     pub fn item(&self, index: usize) -> Option<Item<'_>> {
-        self.items.get(index).map(|span| Item { sink: self, span })
+        (index < self.items.len()).then_some(Item { sink: self, at: index })
     }
 
     /// Messages of all inputs.
@@ -183,6 +246,63 @@ impl Sink {
         self.words.len()
     }
 
+    // --- what an item or a message holds ---
+
+    fn starts(&self, item: usize) -> (ItemStart, Option<&ItemStart>) {
+        (self.items.get(item).copied().unwrap_or_default(), self.items.get(item + 1))
+    }
+
+    /// Numbers of an item's messages.
+    pub(super) fn item_messages(&self, item: usize) -> Range<usize> {
+        let (start, next) = self.starts(item);
+        let end = next.map_or(self.messages.len(), |next| next.messages as usize);
+        start.messages as usize..end
+    }
+
+    pub(super) fn item_effects(&self, item: usize) -> &[Effect] {
+        let (start, next) = self.starts(item);
+        part(&self.effects, start.effects, next.map(|next| next.effects))
+    }
+
+    pub(super) fn item_frames(&self, item: usize) -> &[Bytes] {
+        let (start, next) = self.starts(item);
+        part(&self.frames, start.frames, next.map(|next| next.frames))
+    }
+
+    pub(super) fn item_faults(&self, item: usize) -> &[ItemFault] {
+        let (start, next) = self.starts(item);
+        part(&self.faults, start.faults, next.map(|next| next.faults))
+    }
+
+    pub(super) fn message(&self, at: usize) -> Option<&MessageStart> {
+        self.messages.get(at)
+    }
+
+    pub(super) fn message_tags(&self, at: usize) -> &[(Word, Word)] {
+        let Some(message) = self.messages.get(at) else { return &[] };
+        part(&self.tags, message.tags, self.messages.get(at + 1).map(|next| next.tags))
+    }
+
+    pub(super) fn message_values(&self, at: usize) -> &[Cell] {
+        let Some(message) = self.messages.get(at) else { return &[] };
+        part(&self.values, message.values, self.messages.get(at + 1).map(|next| next.values))
+    }
+
+    /// What a cell holds.
+    #[inline]
+    pub(super) fn value(&self, cell: Cell) -> Value {
+        match cell.kind {
+            Kind::Bool => Value::Bool(cell.bits != 0),
+            Kind::I64 => Value::I64(cell.bits.cast_signed()),
+            Kind::F64 => Value::F64(f64::from_bits(cell.bits)),
+            Kind::Time => Value::Time(cell.bits.cast_signed()),
+            Kind::Large => {
+                let at = usize::try_from(cell.bits).unwrap_or(usize::MAX);
+                self.large.get(at).cloned().unwrap_or(Value::Bool(false))
+            }
+        }
+    }
+
     // --- writing ---
 
     /// Begins a call with one input, or with a batch of so many.
@@ -195,71 +315,59 @@ impl Sink {
             messages: self.messages.len(),
             tags: self.tags.len(),
             values: self.values.len(),
+            large: self.large.len(),
             effects: self.effects.len(),
             frames: self.frames.len(),
+            faults: self.faults.len(),
         };
         self.state_changed = false;
         self.values_dropped = 0;
+        self.reported = 0;
         self.open_item();
         mark
     }
 
     #[inline]
     fn open_item(&mut self) {
-        let here = |len| index(len)..index(len);
-        self.items.push(ItemSpan {
-            messages: here(self.messages.len()),
-            effects: here(self.effects.len()),
-            frames: here(self.frames.len()),
-            reported: None,
-            failure: None,
+        self.items.push(ItemStart {
+            messages: index(self.messages.len()),
+            effects: index(self.effects.len()),
+            frames: index(self.frames.len()),
+            faults: index(self.faults.len()),
         });
     }
 
     /// Goes on to that input of the call; those between come to nothing.
+    #[inline]
     pub(super) fn go_to_item(&mut self, mark: &Mark, item: u32) -> Result<(), OutputFault> {
         let at = self.items.len() - mark.items - 1;
-        let item = item as usize;
-        if item >= mark.inputs as usize {
+        if item >= mark.inputs {
             return Err(OutputFault::Order("an ITEM is beyond the inputs of the call"));
         }
+        let item = item as usize;
         if item < at {
             return Err(OutputFault::Order("an ITEM goes back"));
         }
         for _ in at..item {
-            self.close_item();
             self.open_item();
         }
         Ok(())
     }
 
-    #[inline]
-    fn close_item(&mut self) {
-        let ends = [self.messages.len(), self.effects.len(), self.frames.len()].map(index);
-        if let Some(item) = self.items.last_mut() {
-            item.messages.end = ends[0];
-            item.effects.end = ends[1];
-            item.frames.end = ends[2];
-        }
-    }
-
     /// Ends a call.
     #[inline]
     pub(super) fn finish(&mut self, mark: &Mark) -> Outcome {
-        self.close_item();
         let inputs = mark.inputs as usize;
         while self.items.len() - mark.items < inputs {
             self.open_item();
         }
-        let items = mark.items..self.items.len();
-        let failed = self.items.get(items.clone()).unwrap_or_default();
         Outcome {
-            reported: failed.iter().filter(|item| item.reported.is_some()).count(),
-            failed: 0,
+            items: mark.items..self.items.len(),
             messages: self.messages.len() - mark.messages,
             values_dropped: self.values_dropped,
+            reported: self.reported,
+            failed: 0,
             state_changed: self.state_changed,
-            items,
         }
     }
 
@@ -270,8 +378,10 @@ impl Sink {
         self.messages.truncate(mark.messages);
         self.tags.truncate(mark.tags);
         self.values.truncate(mark.values);
+        self.large.truncate(mark.large);
         self.effects.truncate(mark.effects);
         self.frames.truncate(mark.frames);
+        self.faults.truncate(mark.faults);
         self.state.clear();
         self.state_changed = false;
     }
@@ -286,14 +396,7 @@ impl Sink {
     /// An input on which the call failed.
     pub(crate) fn push_failure(&mut self, error: PluginError) {
         self.open_item();
-        if let Some(item) = self.items.last_mut() {
-            item.failure = Some(Arc::new(error));
-        }
-    }
-
-    #[inline]
-    pub(super) fn words(&mut self) -> &mut Words {
-        &mut self.words
+        self.faults.push(ItemFault::Call(Arc::new(error)));
     }
 
     #[inline]
@@ -309,52 +412,77 @@ impl Sink {
             return Err(OutputFault::limit("messages", found, "messages_max", max));
         }
         let (tags, values) = (index(self.tags.len()), index(self.values.len()));
-        self.messages.push(MessageSpan { device, ts_ns, tags: tags..tags, values: values..values });
+        self.messages.push(MessageStart { device, ts_ns, tags, values });
         self.serial += 1;
         Ok(())
     }
 
-    pub(super) fn push_tag(
+    /// Makes room for so many tags of the last message.
+    pub(super) fn reserve_tags(
         &mut self,
-        name: Word,
-        value: Word,
+        count: usize,
         limits: &Limits,
     ) -> Result<(), OutputFault> {
-        let Some(message) = self.messages.last_mut() else { return Ok(()) };
-        let (found, max) = (message.tags.len() + 1, limits.tags_max);
-        if found > max {
-            return Err(OutputFault::limit("tags of a message", found, "tags_max", max));
+        let max = limits.tags_max;
+        if count > max {
+            return Err(OutputFault::limit("tags of a message", count, "tags_max", max));
         }
-        message.tags.end += 1;
+        self.tags.reserve(count);
+        Ok(())
+    }
+
+    pub(super) fn push_tag(&mut self, name: Word, value: Word) {
         self.tags.push((name, value));
+    }
+
+    /// Makes room for so many values of the last message.
+    #[inline]
+    pub(super) fn reserve_values(
+        &mut self,
+        count: usize,
+        limits: &Limits,
+    ) -> Result<(), OutputFault> {
+        let max = limits.values_max;
+        if count > max {
+            return Err(OutputFault::limit("values of a message", count, "values_max", max));
+        }
+        self.values.reserve(count);
         Ok(())
     }
 
     /// Adds a value to the last message. Of a name that stands twice the last value counts.
     #[inline]
-    pub(super) fn push_value(
-        &mut self,
-        name: Word,
-        value: Value,
-        limits: &Limits,
-    ) -> Result<(), OutputFault> {
+    pub(super) fn push_cell(&mut self, cell: Cell) {
         let at = index(self.values.len());
-        if let Some(before) = self.words.seen(name, self.serial, at) {
-            if let Some(slot) = self.values.get_mut(before as usize) {
-                slot.1 = value;
-            }
-            return Ok(());
+        match self.words.seen(cell.name, self.serial, at) {
+            None => self.values.push(cell),
+            Some(before) => self.replace_cell(before, cell),
         }
-        let Some(message) = self.messages.last_mut() else { return Ok(()) };
-        let (found, max) = (message.values.len() + 1, limits.values_max);
-        if found > max {
-            return Err(OutputFault::limit("values of a message", found, "values_max", max));
-        }
-        message.values.end += 1;
-        self.values.push((name, value));
-        Ok(())
     }
 
+    #[cold]
+    fn replace_cell(&mut self, at: u32, cell: Cell) {
+        if let Some(slot) = self.values.get_mut(at as usize) {
+            *slot = cell;
+        }
+    }
+
+    /// The same of a value of any kind.
+    pub(super) fn push_value(&mut self, name: Word, value: Value) {
+        let cell = match value {
+            Value::Bool(yes) => Cell::bool(name, yes),
+            Value::I64(number) => Cell::i64(name, number),
+            Value::F64(number) => Cell::f64(name, number),
+            Value::Time(ns) => Cell::time(name, ns),
+            large => {
+                self.large.push(large);
+                Cell { name, kind: Kind::Large, bits: self.large.len() as u64 - 1 }
+            }
+        };
+        self.push_cell(cell);
+    }
+
+    #[cold]
     pub(super) fn drop_value(&mut self) {
         self.values_dropped += 1;
     }
@@ -364,9 +492,7 @@ impl Sink {
         if state.len() > max {
             return Err(OutputFault::limit("bytes of state", state.len(), "state_bytes_max", max));
         }
-        self.state.clear();
-        self.state.extend_from_slice(state);
-        self.state_changed = true;
+        self.replace_state(Some(state));
         Ok(())
     }
 
@@ -398,91 +524,14 @@ impl Sink {
         Ok(())
     }
 
+    /// The input's own failure; of several the last counts.
     pub(super) fn set_reported(&mut self, reported: Reported) {
-        if let Some(item) = self.items.last_mut() {
-            item.reported = Some(Box::new(reported));
+        let first = self.items.last().map_or(0, |item| item.faults as usize);
+        if self.faults.len() > first {
+            self.faults.truncate(first);
+        } else {
+            self.reported += 1;
         }
-    }
-}
-
-/// What came of one input.
-#[derive(Debug, Clone, Copy)]
-pub struct Item<'s> {
-    sink: &'s Sink,
-    span: &'s ItemSpan,
-}
-
-impl<'s> Item<'s> {
-    /// The messages it was decoded into.
-    pub fn messages(&self) -> impl ExactSizeIterator<Item = MessageView<'s>> + use<'s> {
-        let sink = self.sink;
-        let spans = sink.messages.get(range(&self.span.messages)).unwrap_or_default();
-        spans.iter().map(move |span| MessageView { sink, span })
-    }
-
-    /// What the plugin asks for.
-    #[must_use]
-    pub fn effects(&self) -> &'s [Effect] {
-        self.sink.effects.get(range(&self.span.effects)).unwrap_or_default()
-    }
-
-    /// What is to be sent.
-    #[must_use]
-    pub fn frames(&self) -> &'s [Bytes] {
-        self.sink.frames.get(range(&self.span.frames)).unwrap_or_default()
-    }
-
-    /// The plugin's own reason why it failed. What could be decoded stands beside it.
-    #[must_use]
-    pub fn reported(&self) -> Option<&'s Reported> {
-        self.span.reported.as_deref()
-    }
-
-    /// Why the call failed on this input of a batch.
-    #[must_use]
-    pub fn failure(&self) -> Option<&'s Arc<PluginError>> {
-        self.span.failure.as_ref()
-    }
-}
-
-/// One message.
-#[derive(Debug, Clone, Copy)]
-pub struct MessageView<'s> {
-    sink: &'s Sink,
-    span: &'s MessageSpan,
-}
-
-impl<'s> MessageView<'s> {
-    /// The key of the device; `None`: the source's own.
-    #[must_use]
-    pub fn device(&self) -> Option<&'s Arc<str>> {
-        self.span.device.map(|word| self.sink.words.text(word))
-    }
-
-    /// The device's own time, nanoseconds since 1970.
-    #[must_use]
-    pub fn ts_ns(&self) -> Option<i64> {
-        self.span.ts_ns
-    }
-
-    /// Names and values of its tags.
-    pub fn tags(&self) -> impl ExactSizeIterator<Item = (&'s Arc<str>, &'s Arc<str>)> + use<'s> {
-        let words = &self.sink.words;
-        let tags = self.sink.tags.get(range(&self.span.tags)).unwrap_or_default();
-        tags.iter().map(move |(name, value)| (words.text(*name), words.text(*value)))
-    }
-
-    /// Names and values in the order decoded; a name stands once. Names are shared: to keep one is
-    /// to clone an `Arc`.
-    pub fn values(&self) -> impl ExactSizeIterator<Item = (&'s Arc<str>, &'s Value)> + use<'s> {
-        let words = &self.sink.words;
-        let values = self.sink.values.get(range(&self.span.values)).unwrap_or_default();
-        values.iter().map(move |(name, value)| (words.text(*name), value))
-    }
-
-    /// The values as [`flux_types::Telemetry`] holds them.
-    #[must_use]
-    pub fn to_values(&self) -> Vec<(Arc<str>, Value)> {
-        self.values().map(|(name, value)| (Arc::clone(name), value.clone())).collect()
+        self.faults.push(ItemFault::Reported(reported));
     }
 }

@@ -284,7 +284,7 @@ impl Sample {
             && self.tags.iter().all(|(name, value)| tags.get(&**name) == Some(&&**value))
             && found.values().len() == self.values.len()
             && found.values().all(|(name, value)| {
-                self.values.get(&**name).is_some_and(|expected| is_value(expected, value))
+                self.values.get(&**name).is_some_and(|expected| is_value(expected, &value))
             })
     }
 }
