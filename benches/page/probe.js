@@ -1,7 +1,13 @@
 // Injected before the page's own scripts: when the first value could be read, what the stream
 // brought, and how the browser's frames went.
 (() => {
-  const probe = (window.probe = { first_value_ms: null, events: 0, dropped: 0, frames: [], long_ms: [] });
+  const probe = (window.probe = {
+    first_value_ms: null,
+    events: 0,
+    dropped: 0,
+    frames: [],
+    long_ms: [],
+  });
   const Plain = window.WebSocket;
   window.WebSocket = class extends Plain {
     constructor(...given) {
@@ -28,7 +34,9 @@
     probe.long_ms = [];
     probe.since = performance.now();
     probe.observer?.disconnect();
-    probe.observer = new PerformanceObserver((list) => probe.long_ms.push(...list.getEntries().map((one) => one.duration)));
+    probe.observer = new PerformanceObserver((list) =>
+      probe.long_ms.push(...list.getEntries().map((one) => one.duration)),
+    );
     probe.observer.observe({ type: 'longtask' });
     let before = performance.now();
     const { frames } = probe;

@@ -33,7 +33,11 @@ const problemOf = async (answer) => {
   const detail = said.detail ?? said.title ?? `HTTP ${answer.status}`;
   const hint = said.hint ? ` ${said.hint}` : '';
   return new ApiError(
-    answer.status, said.code ?? '', `${detail}${hint}`, Number(answer.headers.get('Retry-After')) || 0);
+    answer.status,
+    said.code ?? '',
+    `${detail}${hint}`,
+    Number(answer.headers.get('Retry-After')) || 0,
+  );
 };
 
 export class Api {

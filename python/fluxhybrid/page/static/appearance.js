@@ -15,5 +15,6 @@
   if (theme === 'light' || theme === 'dark') root.dataset.theme = theme;
   const language = kept('fluxhybrid.language');
   const first = (navigator.language || 'en').toLowerCase();
-  root.lang = language === 'en' || language === 'zh' ? language : first.startsWith('zh') ? 'zh' : 'en';
+  root.lang =
+    language === 'en' || language === 'zh' ? language : first.startsWith('zh') ? 'zh' : 'en';
 })();

@@ -144,12 +144,21 @@ const MARGIN = { left: 46, right: 14, top: 10, bottom: 22 };
 
 /** Where things are on a chart: the inner rectangle, and from times and values to pixels. */
 const layout = (width, height, points, { from, to }) => {
-  const [inner_w, inner_h] = [width - MARGIN.left - MARGIN.right, height - MARGIN.top - MARGIN.bottom];
+  const [inner_w, inner_h] = [
+    width - MARGIN.left - MARGIN.right,
+    height - MARGIN.top - MARGIN.bottom,
+  ];
   let [min, max] = points.length ? extent(points) : [0, 1];
   const room = (max - min || Math.abs(max) || 1) * 0.08;
   [min, max] = [min - room, max + room];
   return {
-    min, max, from, to, inner_w, right: width - MARGIN.right, bottom: height - MARGIN.bottom,
+    min,
+    max,
+    from,
+    to,
+    inner_w,
+    right: width - MARGIN.right,
+    bottom: height - MARGIN.bottom,
     x: (at) => MARGIN.left + ((at - from) / (to - from)) * inner_w,
     y: (value) => MARGIN.top + inner_h - ((value - min) / (max - min)) * inner_h,
   };
@@ -239,7 +248,8 @@ export const drawChart = (canvas, points, view) => {
   context.lineJoin = 'round';
   context.stroke();
   if (view.pointer === null) return;
-  const pointed_ms = view.from + ((view.pointer - MARGIN.left) / place.inner_w) * (view.to - view.from);
+  const pointed_ms =
+    view.from + ((view.pointer - MARGIN.left) / place.inner_w) * (view.to - view.from);
   const pointed = nearest(points, pointed_ms);
   if (pointed) drawPointed(context, place, pointed, view.unit);
 };
@@ -247,6 +257,7 @@ export const drawChart = (canvas, points, view) => {
 /** The point whose time is nearest. */
 export const nearest = (points, at_ms) => {
   let best = null;
-  for (const point of points) if (!best || Math.abs(point[0] - at_ms) < Math.abs(best[0] - at_ms)) best = point;
+  for (const point of points)
+    if (!best || Math.abs(point[0] - at_ms) < Math.abs(best[0] - at_ms)) best = point;
   return best;
 };

@@ -25,7 +25,9 @@ export const number = (value) => {
   if (!Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-4 || size >= 1e9)) return value.toPrecision(4).replace('e+', 'e');
-  return formatter('NumberFormat', { maximumSignificantDigits: 6, useGrouping: false }).format(value);
+  return formatter('NumberFormat', { maximumSignificantDigits: 6, useGrouping: false }).format(
+    value,
+  );
 };
 
 /** A count, with its thousands apart. */
@@ -34,7 +36,8 @@ export const count = (value) =>
 
 /** A count in little room: 950, 1.2k, 34k, 5.6M. */
 export const brief = (value) => {
-  if (!(value >= 1000)) return value >= 10 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(1);
+  if (!(value >= 1000))
+    return value >= 10 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(1);
   const units = ['', 'k', 'M', 'G', 'T'];
   const power = Math.min(units.length - 1, Math.floor(Math.log10(value) / 3));
   const scaled = value / 1000 ** power;
@@ -53,7 +56,7 @@ export const bytes = (value) => {
 /** A value of a device, whatever it is, in one line. */
 export const value = (given) => {
   if (typeof given === 'number') return number(given);
-  const text = typeof given === 'string' ? given : JSON.stringify(given) ?? '–';
+  const text = typeof given === 'string' ? given : (JSON.stringify(given) ?? '–');
   return text.length > TEXT_LEN_MAX ? `${text.slice(0, TEXT_LEN_MAX - 1)}…` : text;
 };
 
@@ -102,16 +105,28 @@ export const time = (at_ms) => {
 export const exact = (at_ms) => {
   if (at_ms === null || at_ms === undefined) return '–';
   const part = {
-    year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit',
-    second: '2-digit', fractionalSecondDigits: 3, hourCycle: 'h23',
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    fractionalSecondDigits: 3,
+    hourCycle: 'h23',
   };
   return formatter('DateTimeFormat', part).format(at_ms);
 };
 
 /** The time of day below a curve: with seconds where it is short. */
 export const tick = (at_ms, span_ms) => {
-  const options = span_ms > 2 * 86_400_000
-    ? { month: 'short', day: 'numeric' }
-    : { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', ...(span_ms < 600_000 && { second: '2-digit' }) };
+  const options =
+    span_ms > 2 * 86_400_000
+      ? { month: 'short', day: 'numeric' }
+      : {
+          hour: '2-digit',
+          minute: '2-digit',
+          hourCycle: 'h23',
+          ...(span_ms < 600_000 && { second: '2-digit' }),
+        };
   return formatter('DateTimeFormat', options).format(at_ms);
 };

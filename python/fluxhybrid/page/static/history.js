@@ -46,10 +46,13 @@ export class History {
       this.#running += 1;
       const to = now();
       this.points(device, name, to - SERIES_POINTS * SERIES_STEP_MS, to, SERIES_STEP_MS)
-        .then((points) => {
-          series.fill(points);
-          this.#filled(points);
-        }, () => {})
+        .then(
+          (points) => {
+            series.fill(points);
+            this.#filled(points);
+          },
+          () => {},
+        )
         .finally(() => {
           this.#running -= 1;
           this.#next();
@@ -64,10 +67,16 @@ export class History {
   async points(device, name, from, to, step_ms) {
     if (this.#none || !device.id) return [];
     const query = new URLSearchParams({
-      from: String(Math.floor(from)), to: String(Math.ceil(to)), step: String(step_ms), agg: 'mean', name,
+      from: String(Math.floor(from)),
+      to: String(Math.ceil(to)),
+      step: String(step_ms),
+      agg: 'mean',
+      name,
     });
     try {
-      const { series } = await this.#api.get(`/devices/${encodeURIComponent(device.id)}/telemetry?${query}`);
+      const { series } = await this.#api.get(
+        `/devices/${encodeURIComponent(device.id)}/telemetry?${query}`,
+      );
       return series.find((one) => one.name === name)?.points ?? [];
     } catch (error) {
       if (error instanceof ApiError && error.code === 'request.no_such_path') this.#none = true;

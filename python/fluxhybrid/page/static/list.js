@@ -110,9 +110,13 @@ export class VirtualList {
     if (!this.#height) return;
     const { scrollTop, clientHeight } = this.viewport;
     const first = Math.max(0, Math.floor(scrollTop / this.#height) - OVERSCAN);
-    const last = Math.min(this.#items.length, Math.ceil((scrollTop + clientHeight) / this.#height) + OVERSCAN);
+    const last = Math.min(
+      this.#items.length,
+      Math.ceil((scrollTop + clientHeight) / this.#height) + OVERSCAN,
+    );
     const wanted = new Map();
-    for (let place = first; place < last; place += 1) wanted.set(this.#keyOf(this.#items[place]), place);
+    for (let place = first; place < last; place += 1)
+      wanted.set(this.#keyOf(this.#items[place]), place);
     // Focus must not be lost by scrolling away from it.
     if (this.#active !== null) wanted.set(this.#active, this.#places.get(this.#active));
     for (const [key, row] of this.#rows) {
@@ -146,7 +150,8 @@ export class VirtualList {
     setAttribute(row.element, 'aria-posinset', place + 1);
     setAttribute(row.element, 'aria-setsize', this.#items.length);
     const index = tabbable ? 0 : -1;
-    for (const control of controlsOf(row.element)) if (control.tabIndex !== index) control.tabIndex = index;
+    for (const control of controlsOf(row.element))
+      if (control.tabIndex !== index) control.tabIndex = index;
   }
 
   #onFocus(event) {
@@ -176,7 +181,8 @@ export class VirtualList {
     const top = place * this.#height;
     const { scrollTop, clientHeight } = this.viewport;
     if (top < scrollTop) this.viewport.scrollTop = top;
-    else if (top + this.#height > scrollTop + clientHeight) this.viewport.scrollTop = top + this.#height - clientHeight;
+    else if (top + this.#height > scrollTop + clientHeight)
+      this.viewport.scrollTop = top + this.#height - clientHeight;
     this.#active = this.#keyOf(item);
     this.render();
     const controls = controlsOf(/** @type {any} */ (this.#rows.get(this.#active)).element);
@@ -191,7 +197,12 @@ const controlsOf = (element) =>
 /** The title of a panel, with how many there are, and room for what else belongs there. */
 export const panelHead = (id, title, ...others) => {
   const number = el('span.count');
-  const heading = el('h2', { id: `${id}-title` }, el('span', { 'data-t': title }, t(title)), number);
+  const heading = el(
+    'h2',
+    { id: `${id}-title` },
+    el('span', { 'data-t': title }, t(title)),
+    number,
+  );
   const head = el('div.panel-head', null, heading, ...others);
   return {
     head,
@@ -204,4 +215,9 @@ export const panelHead = (id, title, ...others) => {
 
 /** The part of a panel that scrolls. */
 export const panelList = (title) =>
-  el('div.scroll', { role: 'group', 'data-label': title, 'aria-label': t(title), 'aria-description': t('list.hint') });
+  el('div.scroll', {
+    role: 'group',
+    'data-label': title,
+    'aria-label': t(title),
+    'aria-description': t('list.hint'),
+  });

@@ -21,12 +21,27 @@ import { Rules } from './panels/rules.js';
 import { Vitals } from './panels/vitals.js';
 import { Plant } from './plant.js';
 import { DeviceSheet } from './sheets/device.js';
-import { commandSheet, firingSheet, pluginSheet, refusalSheet, ruleSheet } from './sheets/records.js';
+import {
+  commandSheet,
+  firingSheet,
+  pluginSheet,
+  refusalSheet,
+  ruleSheet,
+} from './sheets/records.js';
 import { Sheet } from './sheets/sheet.js';
 import { Store } from './store.js';
 import { t } from './strings.js';
 
-const PANELS = ['vitals', 'alarms', 'devices', 'rules', 'firings', 'commands', 'refusals', 'plugins'];
+const PANELS = [
+  'vitals',
+  'alarms',
+  'devices',
+  'rules',
+  'firings',
+  'commands',
+  'refusals',
+  'plugins',
+];
 const TOAST_MS = 8_000;
 const TOASTS_MAX = 3;
 
@@ -73,7 +88,12 @@ export class Live {
     return {
       vitals: new Vitals(section('vitals'), store),
       alarms: new Alarms(section('alarms'), store, (what, alarm) => this.#act(what, alarm)),
-      devices: new Devices(section('devices'), store, (device) => this.#openDevice(device), this.#history),
+      devices: new Devices(
+        section('devices'),
+        store,
+        (device) => this.#openDevice(device),
+        this.#history,
+      ),
       rules: new Rules(section('rules'), store, (rule) => this.#openRule(rule)),
       firings: new Firings(section('firings'), store, (firing) => this.#openFiring(firing)),
       commands: new Commands(section('commands'), store, (command) => this.#openCommand(command)),
@@ -119,7 +139,9 @@ export class Live {
     const site = this.#store.status?.site ?? '';
     setText(byId('site'), site);
     byId('site').title = `fluxhybrid ${this.#store.status?.version ?? ''}`;
-    const active = [...this.#store.alarms.values()].filter((alarm) => alarm.state === 'active').length;
+    const active = [...this.#store.alarms.values()].filter(
+      (alarm) => alarm.state === 'active',
+    ).length;
     const title = [site, 'fluxhybrid'].filter(Boolean).join(' · ');
     document.title = active ? `(${active}) ${title}` : title;
   }
@@ -127,7 +149,9 @@ export class Live {
   /** Links to the panels, for screens on which not all of them are in view. */
   #paintJump() {
     const shown = PANELS.slice(1).filter((name) => !byId(name).hidden);
-    byId('jump').replaceChildren(...shown.map((name) => el('a', { href: `#${name}`, onclick: jump }, t(`${name}.title`))));
+    byId('jump').replaceChildren(
+      ...shown.map((name) => el('a', { href: `#${name}`, onclick: jump }, t(`${name}.title`))),
+    );
   }
 
   #tick() {
@@ -164,9 +188,14 @@ export class Live {
       const raised = this.#raised.splice(0);
       if (!raised.length) return;
       const [{ alarm: name, device_id: device, severity }] = raised;
-      const said = raised.length > 1
-        ? t('alarms.several', { count: raised.length })
-        : t('alarms.new', { alarm: name, device: device ?? '', severity: t(`severity.${severity}`) });
+      const said =
+        raised.length > 1
+          ? t('alarms.several', { count: raised.length })
+          : t('alarms.new', {
+              alarm: name,
+              device: device ?? '',
+              severity: t(`severity.${severity}`),
+            });
       byId('announcer').replaceChildren(el('span', null, said));
       this.#announce_timer = setTimeout(say, ANNOUNCE_INTERVAL_MS);
     };
@@ -194,15 +223,24 @@ export class Live {
   }
 
   #openRule(rule) {
-    if (rule) this.#sheet.open(ruleSheet(this.#store, rule, this.#go), () => this.#panels.rules.focus(rule.id));
+    if (rule)
+      this.#sheet.open(ruleSheet(this.#store, rule, this.#go), () =>
+        this.#panels.rules.focus(rule.id),
+      );
   }
 
   #openFiring(firing) {
-    if (firing) this.#sheet.open(firingSheet(this.#store, firing, this.#go), () => this.#panels.firings.focus(firing.id));
+    if (firing)
+      this.#sheet.open(firingSheet(this.#store, firing, this.#go), () =>
+        this.#panels.firings.focus(firing.id),
+      );
   }
 
   #openCommand(command) {
-    if (command) this.#sheet.open(commandSheet(this.#store, command, this.#go), () => this.#panels.commands.focus(command.id));
+    if (command)
+      this.#sheet.open(commandSheet(this.#store, command, this.#go), () =>
+        this.#panels.commands.focus(command.id),
+      );
   }
 
   #openPlugin(plugin) {
@@ -210,7 +248,9 @@ export class Live {
   }
 
   #openRefusal(refusal) {
-    this.#sheet.open(refusalSheet(this.#store, refusal, this.#go), () => this.#panels.refusals.focus(refusal.id));
+    this.#sheet.open(refusalSheet(this.#store, refusal, this.#go), () =>
+      this.#panels.refusals.focus(refusal.id),
+    );
   }
 }
 
@@ -235,4 +275,3 @@ const toast = (text) => {
   while (toasts.childElementCount > TOASTS_MAX) toasts.firstElementChild.remove();
   setTimeout(() => note.remove(), TOAST_MS);
 };
-

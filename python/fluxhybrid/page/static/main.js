@@ -47,7 +47,10 @@ const dress = () => {
   byId('language').setAttribute('aria-label', t('language.switch'));
   byId('language').lang = language() === 'zh' ? 'en' : 'zh';
   setIcon(byId('theme').firstElementChild, theme());
-  for (const [id, words] of [['theme', `theme.${theme()}`], ['leave', 'leave.button']]) {
+  for (const [id, words] of [
+    ['theme', `theme.${theme()}`],
+    ['leave', 'leave.button'],
+  ]) {
     byId(id).setAttribute('aria-label', t(words));
     byId(id).title = t(words);
   }

@@ -51,7 +51,9 @@ export class Plant {
     });
     this.load();
     this.#every(limits.STATUS_INTERVAL_MS, () => this.#loadStatus());
-    this.#every(limits.SLOW_INTERVAL_MS, () => Promise.all([this.#loadRefusals(), this.#loadPlugins()]));
+    this.#every(limits.SLOW_INTERVAL_MS, () =>
+      Promise.all([this.#loadRefusals(), this.#loadPlugins()]),
+    );
   }
 
   /** Stops everything. */
@@ -85,7 +87,9 @@ export class Plant {
       this.#ask(() => this.#loadDevices()),
       this.#ask(() => this.#loadRules()),
       this.#ask(async () => this.#store.putAlarms(await this.#all('/alarms', limits.ALARMS_MAX))),
-      this.#ask(async () => this.#store.putCommands(await this.#all('/commands', limits.COMMANDS_MAX))),
+      this.#ask(async () =>
+        this.#store.putCommands(await this.#all('/commands', limits.COMMANDS_MAX)),
+      ),
       this.#ask(() => this.#loadStatus()),
       this.#ask(() => this.#loadRefusals()),
       this.#ask(() => this.#loadPlugins()),
@@ -101,7 +105,8 @@ export class Plant {
   /** Devices and their last values side by side, page by page: the first values soon. */
   async #loadDevices() {
     const products = this.#ask(async () =>
-      this.#store.putProducts(await this.#all('/products', limits.PAGE_LEN)));
+      this.#store.putProducts(await this.#all('/products', limits.PAGE_LEN)),
+    );
     const latest = this.#api.pages('/latest', limits.DEVICES_MAX);
     const next = () => latest.next().catch((error) => ({ done: true, error }));
     const found = [];
@@ -188,4 +193,3 @@ export class Plant {
     }
   }
 }
-

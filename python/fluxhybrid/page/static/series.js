@@ -32,7 +32,10 @@ export class Series {
   }
 
   #advance(step) {
-    const gone = Math.min(SERIES_POINTS, Number.isNaN(this.#newest) ? SERIES_POINTS : step - this.#newest);
+    const gone = Math.min(
+      SERIES_POINTS,
+      Number.isNaN(this.#newest) ? SERIES_POINTS : step - this.#newest,
+    );
     for (let number = step - gone + 1; number <= step; number += 1) {
       this.#means[number % SERIES_POINTS] = NaN;
       this.#weights[number % SERIES_POINTS] = 0;
@@ -46,7 +49,11 @@ export class Series {
       if (typeof value !== 'number') continue;
       const step = Math.floor(at_ms / SERIES_STEP_MS);
       const inside = step <= this.#newest && step > this.#newest - SERIES_POINTS;
-      if (Number.isNaN(this.#newest) || step > this.#newest || (inside && !this.#weights[step % SERIES_POINTS]))
+      if (
+        Number.isNaN(this.#newest) ||
+        step > this.#newest ||
+        (inside && !this.#weights[step % SERIES_POINTS])
+      )
         this.push(at_ms, value);
     }
   }

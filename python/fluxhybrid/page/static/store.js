@@ -93,7 +93,10 @@ export class Store {
       const known = this.devices.get(item.key);
       if (!known && this.devices.size >= limits.DEVICES_MAX) continue;
       const device = known ?? {
-        key: item.key, ts: null, values: new Map(), series: new Map(),
+        key: item.key,
+        ts: null,
+        values: new Map(),
+        series: new Map(),
       };
       Object.assign(device, {
         id: item.id,
@@ -104,7 +107,9 @@ export class Store {
         last_online: item.last_online,
         tags: item.tags,
       });
-      device.words = [item.key, item.name, ...Object.entries(item.tags).flat()].join('\n').toLowerCase();
+      device.words = [item.key, item.name, ...Object.entries(item.tags).flat()]
+        .join('\n')
+        .toLowerCase();
       this.devices.set(item.key, device);
     }
     if (complete) {
@@ -123,7 +128,8 @@ export class Store {
     for (const product of this.products.values()) {
       const properties = product.metadata?.properties;
       product.units = new Map(
-        Array.isArray(properties) ? properties.map((one) => [one?.name, one?.unit]) : []);
+        Array.isArray(properties) ? properties.map((one) => [one?.name, one?.unit]) : [],
+      );
     }
     this.touch('devices');
   }
@@ -137,7 +143,9 @@ export class Store {
     const order = units ? [...units.keys()] : [];
     const rank = (name) => {
       const place = order.indexOf(name);
-      return (typeof device.values.get(name).value === 'number' ? 0 : 1e6) + (place < 0 ? 1e5 : place);
+      return (
+        (typeof device.values.get(name).value === 'number' ? 0 : 1e6) + (place < 0 ? 1e5 : place)
+      );
     };
     return [...device.values.keys()].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
   }
@@ -153,7 +161,8 @@ export class Store {
     for (const { device_id, values } of items) {
       const device = this.devices.get(device_id);
       if (!device) continue;
-      for (const [name, { value, ts }] of Object.entries(values)) this.#putValue(device, name, value, ts);
+      for (const [name, { value, ts }] of Object.entries(values))
+        this.#putValue(device, name, value, ts);
     }
     this.touch('values');
   }
@@ -161,7 +170,8 @@ export class Store {
   putRules(items) {
     const fired = this.rules;
     this.rules = new Map(
-      items.map((rule) => [rule.id, { ...rule, fired: fired.get(rule.id)?.fired ?? noFirings() }]));
+      items.map((rule) => [rule.id, { ...rule, fired: fired.get(rule.id)?.fired ?? noFirings() }]),
+    );
     this.touch('rules');
   }
 
@@ -301,7 +311,11 @@ export class Store {
   /** The curve of a device's value; made if there is room for one more. */
   seriesOf(device, name) {
     let series = device.series.get(name);
-    if (!series && device.series.size < limits.SERIES_PER_DEVICE_MAX && this.#series < limits.SERIES_MAX) {
+    if (
+      !series &&
+      device.series.size < limits.SERIES_PER_DEVICE_MAX &&
+      this.#series < limits.SERIES_MAX
+    ) {
       series = new Series();
       device.series.set(name, series);
       this.#series += 1;
@@ -355,5 +369,6 @@ const countFiring = (fired, firing) => {
   if (!(firing.at < fired.last?.at)) fired.last = firing;
   const minute = Math.floor(firing.at / MINUTE_MS);
   fired.minutes.set(minute, (fired.minutes.get(minute) ?? 0) + 1);
-  if (fired.minutes.size > limits.RULE_BARS) fired.minutes.delete(Math.min(...fired.minutes.keys()));
+  if (fired.minutes.size > limits.RULE_BARS)
+    fired.minutes.delete(Math.min(...fired.minutes.keys()));
 };

@@ -41,7 +41,10 @@ const TEXTS = {
     'Too many wrong tokens came from this address. Try again in {seconds} s.',
     '此地址提交了过多错误令牌。请在 {seconds} 秒后重试。',
   ],
-  'signIn.unreachable': ['The server cannot be reached. Is it running?', '无法连接服务器。它在运行吗？'],
+  'signIn.unreachable': [
+    'The server cannot be reached. Is it running?',
+    '无法连接服务器。它在运行吗？',
+  ],
   'signIn.failed': ['The server answered with an error: {detail}', '服务器返回错误：{detail}'],
 
   'link.connecting': ['Connecting…', '正在连接…'],
@@ -49,7 +52,10 @@ const TEXTS = {
   'link.waiting': ['Reconnecting in {seconds} s', '{seconds} 秒后重新连接'],
   'link.offline': ['No network', '无网络'],
   'link.paused': ['Paused', '已暂停'],
-  'link.skipped': ['{count} events skipped: more came than this page can show', '跳过 {count} 个事件：超出本页面的显示能力'],
+  'link.skipped': [
+    '{count} events skipped: more came than this page can show',
+    '跳过 {count} 个事件：超出本页面的显示能力',
+  ],
 
   'vitals.title': ['Engine', '引擎'],
   'vitals.in': ['Messages in', '流入消息'],
@@ -65,8 +71,14 @@ const TEXTS = {
   'vitals.ofDevices': ['of {count}', '共 {count}'],
   'vitals.clients': ['{count} clients', '{count} 个客户端'],
   'vitals.failing': ['The engine is not well: {why}', '引擎异常：{why}'],
-  'vitals.full': ['The disk is full: messages are refused until there is room.', '磁盘已满：在腾出空间前将拒绝消息。'],
-  'vitals.undurable': ['Durability is off: a power cut loses messages that were acknowledged.', '持久化已关闭：断电会丢失已确认的消息。'],
+  'vitals.full': [
+    'The disk is full: messages are refused until there is room.',
+    '磁盘已满：在腾出空间前将拒绝消息。',
+  ],
+  'vitals.undurable': [
+    'Durability is off: a power cut loses messages that were acknowledged.',
+    '持久化已关闭：断电会丢失已确认的消息。',
+  ],
   'vitals.generations': [
     'The configuration in force ({inForce}) is not the one that is stored ({stored}).',
     '生效的配置（{inForce}）与已保存的配置（{stored}）不一致。',
@@ -80,7 +92,10 @@ const TEXTS = {
   'devices.online': ['Online', '在线'],
   'devices.offline': ['Offline', '离线'],
   'devices.show': ['Which devices', '显示哪些设备'],
-  'devices.none': ['No devices yet. Add one with POST /api/v1/devices.', '还没有设备。请用 POST /api/v1/devices 添加。'],
+  'devices.none': [
+    'No devices yet. Add one with POST /api/v1/devices.',
+    '还没有设备。请用 POST /api/v1/devices 添加。',
+  ],
   'devices.noMatch': ['No device matches.', '没有匹配的设备。'],
   'devices.silent': ['no values yet', '尚无数据'],
   'devices.disabled': ['disabled', '已停用'],
@@ -105,7 +120,10 @@ const TEXTS = {
   'device.week': ['7 d', '7 天'],
   'device.noCurve': ['No numbers to draw yet.', '还没有可绘制的数值。'],
   'device.noHistory': ['No history for this time.', '该时段没有历史数据。'],
-  'device.summary': ['{name}: now {last}, from {min} to {max} in this time', '{name}：当前 {last}，此时段内 {min} 至 {max}'],
+  'device.summary': [
+    '{name}: now {last}, from {min} to {max} in this time',
+    '{name}：当前 {last}，此时段内 {min} 至 {max}',
+  ],
   'device.none': ['none', '无'],
 
   'alarms.title': ['Alarms', '告警'],
@@ -133,7 +151,10 @@ const TEXTS = {
   'severity.info': ['Info', '信息'],
 
   'rules.title': ['Rules', '规则'],
-  'rules.none': ['No rules yet. Add one with POST /api/v1/rules.', '还没有规则。请用 POST /api/v1/rules 添加。'],
+  'rules.none': [
+    'No rules yet. Add one with POST /api/v1/rules.',
+    '还没有规则。请用 POST /api/v1/rules 添加。',
+  ],
   'rules.on': ['on', '启用'],
   'rules.off': ['off', '停用'],
   'rules.never': ['not fired lately', '近期未触发'],
@@ -200,15 +221,27 @@ const TEXTS = {
   'attempt.subscribe': ['Subscribe', '订阅'],
   'attempt.message': ['Message', '消息'],
   'code.auth.unknown_name': ['The user name is not known.', '用户名不存在。'],
-  'code.auth.no_secret': ['The name has no secret to sign in with.', '该名称没有可用于登录的密钥。'],
+  'code.auth.no_secret': [
+    'The name has no secret to sign in with.',
+    '该名称没有可用于登录的密钥。',
+  ],
   'code.auth.wrong_secret': ['The secret is wrong.', '密钥错误。'],
   'code.auth.disabled': ['The device or account is disabled.', '设备或账户已停用。'],
-  'code.auth.no_name': ['It gave no user name; anonymous clients are not let in.', '未提供用户名；不允许匿名客户端。'],
+  'code.auth.no_name': [
+    'It gave no user name; anonymous clients are not let in.',
+    '未提供用户名；不允许匿名客户端。',
+  ],
   'code.publish.not_authorized': ['It may not publish to this topic.', '无权发布到该主题。'],
-  'code.publish.no_room': ['There is no room: the disk is full, or too much waits for it.', '空间不足：磁盘已满或写入积压过多。'],
+  'code.publish.no_room': [
+    'There is no room: the disk is full, or too much waits for it.',
+    '空间不足：磁盘已满或写入积压过多。',
+  ],
   'code.subscribe.not_authorized': ['It may not subscribe to this filter.', '无权订阅该过滤器。'],
   'code.subscribe.shared': ['Shared subscriptions are not offered.', '不支持共享订阅。'],
-  'code.topic.unmatched': ['No product’s topic template matches: subscribers got it, no device did.', '没有产品的主题模板匹配：仅转发给订阅者，未归属任何设备。'],
+  'code.topic.unmatched': [
+    'No product’s topic template matches: subscribers got it, no device did.',
+    '没有产品的主题模板匹配：仅转发给订阅者，未归属任何设备。',
+  ],
   'code.topic.unknown_device': ['The device the topic names is not known.', '主题中的设备不存在。'],
   'code.topic.disabled_device': ['The device the topic names is disabled.', '主题中的设备已停用。'],
   'code.plugin.state_refused': ['There is no room for what the plugin keeps.', '没有空间存放插件要保留的状态。'],
@@ -221,19 +254,25 @@ const TEXTS = {
   'code.gateway.registration_timeout': ['It named no device in time.', '未在规定时间内注册。'],
   'code.gateway.idle': ['It was silent for too long.', '静默时间过长。'],
   'code.payload.undecodable': ['The payload could not be decoded.', '无法解析消息内容。'],
-  'code.mqtt.session_taken_over': ['Another connection uses the same client identifier.', '另一连接使用了相同的客户端标识。'],
+  'code.mqtt.session_taken_over': [
+    'Another connection uses the same client identifier.',
+    '另一连接使用了相同的客户端标识。',
+  ],
   'code.mqtt.keep_alive_timeout': ['It was silent for too long.', '静默时间过长。'],
 
-  'hint.auth.unknown_name': ['Add the device first, or correct the name: it is the device’s key, or an account’s user name.', '请先添加设备，或更正用户名：应为设备的键或账户的用户名。'],
-  'hint.auth.no_secret': ['Give it one with POST /api/v1/devices/{id}/secret.', '请用 POST /api/v1/devices/{id}/secret 生成密钥。'],
-  'hint.auth.wrong_secret': ['Correct the password in the client, or issue a new secret.', '请更正客户端密码，或重新生成密钥。'],
+  'hint.auth.unknown_name': [
+    'Add the device first, or correct the name: it is the device’s key, or an account’s user name.',
+    '请先添加设备，或更正用户名：应为设备的键或账户的用户名。',
+  ],
+  'hint.auth.no_secret': [
+    'Give it one with POST /api/v1/devices/{id}/secret.',
+    '请用 POST /api/v1/devices/{id}/secret 生成密钥。',
+  ],
+  'hint.auth.wrong_secret': [
+    'Correct the password in the client, or issue a new secret.',
+    '请更正客户端密码，或重新生成密钥。',
+  ],
   'hint.auth.disabled': ['Enable it again, if it is to be let in.', '如需放行，请重新启用。'],
-  'hint.auth.no_name': ['Set user name and password in the client, or allow it: [mqtt] allow_anonymous.', '请在客户端设置用户名和密码，或开启 [mqtt] allow_anonymous。'],
-  'hint.publish.not_authorized': ['A device publishes to its own topics; an account to what its grants match.', '设备只能发布到自己的主题；账户只能发布到其授权匹配的主题。'],
-  'hint.subscribe.not_authorized': ['A device subscribes to its own commands; an account to what its grants cover.', '设备只能订阅自己的命令主题；账户只能订阅其授权覆盖的主题。'],
-  'hint.topic.unmatched': ['Compare the topic with the product’s topic template, letter by letter.', '请逐字对照产品的主题模板。'],
-  'hint.topic.unknown_device': ['Add the device, or correct the key in the topic.', '请添加设备，或更正主题中的键。'],
-  'hint.topic.disabled_device': ['Enable the device, if it is to be listened to.', '如需接收其数据，请启用该设备。'],
   'hint.plugin.state_refused': ['The plugin keeps too much, or for too many sources.', '插件保留的内容过多，或来源过多。'],
   'hint.gateway.unknown_head': ['Compare its registration packet with what the listener expects.', '请对照监听所期望的注册包。'],
   'hint.gateway.unknown_product': ['Name the product in the listener, and give it a framing.', '请在监听中指定产品并设置分帧。'],
@@ -241,8 +280,38 @@ const TEXTS = {
   'hint.gateway.other_product': ['Let it connect to the listener of its own product.', '请连接其所属产品的监听。'],
   'hint.gateway.garbage': ['Compare the product’s framing with what the device sends.', '请对照产品分帧与设备发送的数据。'],
   'hint.gateway.registration_timeout': ['Let the device register, or allow it more time.', '请让设备发送注册包，或延长时限。'],
-  'hint.payload.undecodable': ['Compare the payload with what the product’s decoder expects.', '请对照产品解码器所期望的内容。'],
-  'hint.mqtt.session_taken_over': ['Give each client an identifier of its own.', '请为每个客户端设置唯一的标识。'],
+  'hint.auth.no_name': [
+    'Set user name and password in the client, or allow it: [mqtt] allow_anonymous.',
+    '请在客户端设置用户名和密码，或开启 [mqtt] allow_anonymous。',
+  ],
+  'hint.publish.not_authorized': [
+    'A device publishes to its own topics; an account to what its grants match.',
+    '设备只能发布到自己的主题；账户只能发布到其授权匹配的主题。',
+  ],
+  'hint.subscribe.not_authorized': [
+    'A device subscribes to its own commands; an account to what its grants cover.',
+    '设备只能订阅自己的命令主题；账户只能订阅其授权覆盖的主题。',
+  ],
+  'hint.topic.unmatched': [
+    'Compare the topic with the product’s topic template, letter by letter.',
+    '请逐字对照产品的主题模板。',
+  ],
+  'hint.topic.unknown_device': [
+    'Add the device, or correct the key in the topic.',
+    '请添加设备，或更正主题中的键。',
+  ],
+  'hint.topic.disabled_device': [
+    'Enable the device, if it is to be listened to.',
+    '如需接收其数据，请启用该设备。',
+  ],
+  'hint.payload.undecodable': [
+    'Compare the payload with what the product’s decoder expects.',
+    '请对照产品解码器所期望的内容。',
+  ],
+  'hint.mqtt.session_taken_over': [
+    'Give each client an identifier of its own.',
+    '请为每个客户端设置唯一的标识。',
+  ],
 
   'plugins.title': ['Plugins', '插件'],
   'plugins.none': ['No plugins', '没有插件'],

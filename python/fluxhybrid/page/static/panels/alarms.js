@@ -24,7 +24,10 @@ const story = (alarm) => {
       : t('alarms.clearedByRule', { time: format.time(alarm.cleared) });
   }
   if (alarm.state === 'acknowledged')
-    return t('alarms.acknowledged', { who: alarm.acknowledged_by, time: format.time(alarm.acknowledged) });
+    return t('alarms.acknowledged', {
+      who: alarm.acknowledged_by,
+      time: format.time(alarm.acknowledged),
+    });
   return t('alarms.raised', { time: format.time(alarm.raised) });
 };
 
@@ -41,8 +44,22 @@ export class Alarms {
     this.#store = store;
     this.#act = act;
     this.#tabs = ['open', 'all'].map((which) =>
-      el('button.tab', { type: 'button', 'aria-pressed': String(which === 'open'), 'data-t': `alarms.${which}`, onclick: () => this.#pick(which === 'all') }, t(`alarms.${which}`)));
-    const tabs = el('div.tabs', { role: 'group', 'data-label': 'alarms.which', 'aria-label': t('alarms.which') }, ...this.#tabs);
+      el(
+        'button.tab',
+        {
+          type: 'button',
+          'aria-pressed': String(which === 'open'),
+          'data-t': `alarms.${which}`,
+          onclick: () => this.#pick(which === 'all'),
+        },
+        t(`alarms.${which}`),
+      ),
+    );
+    const tabs = el(
+      'div.tabs',
+      { role: 'group', 'data-label': 'alarms.which', 'aria-label': t('alarms.which') },
+      ...this.#tabs,
+    );
     this.#head = panelHead('alarms', 'alarms.title', tabs);
     const viewport = panelList('alarms.title');
     section.append(this.#head.head, viewport);
@@ -55,7 +72,9 @@ export class Alarms {
 
   #pick(all) {
     this.#all = all;
-    this.#tabs.forEach((tab, place) => tab.setAttribute('aria-pressed', String(Boolean(place) === all)));
+    this.#tabs.forEach((tab, place) =>
+      tab.setAttribute('aria-pressed', String(Boolean(place) === all)),
+    );
     this.paint(new Set(['alarms']));
   }
 
@@ -71,9 +90,18 @@ export class Alarms {
     const button = (what) =>
       el(`button.small.${what}`, { type: 'button', onclick: () => this.#act(what, shown) });
     const [acknowledge, clear] = [button('acknowledge'), button('clear')];
-    const element = el('li.row.alarm', null, mark,
-      el('div.lines', null, el('div.line', null, name, device, severity, times), el('div.line.muted', null, text, when)),
-      el('div.buttons', null, acknowledge, clear));
+    const element = el(
+      'li.row.alarm',
+      null,
+      mark,
+      el(
+        'div.lines',
+        null,
+        el('div.line', null, name, device, severity, times),
+        el('div.line.muted', null, text, when),
+      ),
+      el('div.buttons', null, acknowledge, clear),
+    );
     return {
       element,
       update: (alarm) => {
@@ -81,11 +109,17 @@ export class Alarms {
         element.dataset.severity = alarm.severity;
         element.dataset.state = alarm.state;
         setIcon(mark, SEVERITIES.includes(alarm.severity) ? alarm.severity : 'info');
-        setText(severity, t(`severity.${SEVERITIES.includes(alarm.severity) ? alarm.severity : 'info'}`));
+        setText(
+          severity,
+          t(`severity.${SEVERITIES.includes(alarm.severity) ? alarm.severity : 'info'}`),
+        );
         setText(name, alarm.alarm);
         setText(device, alarm.device_id ?? '');
         setText(text, alarm.text);
-        setText(times, alarm.count > 1 ? t('alarms.times', { count: format.count(alarm.count) }) : '');
+        setText(
+          times,
+          alarm.count > 1 ? t('alarms.times', { count: format.count(alarm.count) }) : '',
+        );
         setText(when, story(alarm));
         when.title = `${format.exact(alarm.raised)} – ${format.exact(alarm.last_raised)}`;
         const given = { alarm: alarm.alarm, device: alarm.device_id ?? '' };
@@ -108,7 +142,9 @@ export class Alarms {
     const left = document.activeElement;
     if (key === undefined || (left?.closest('.alarm') && !left.hidden)) return;
     const { items } = this.#list;
-    const next = items.find((alarm) => alarm.id === key && alarm.state !== 'cleared') ?? items[Math.min(Math.max(place, 0), items.length - 1)];
+    const next =
+      items.find((alarm) => alarm.id === key && alarm.state !== 'cleared') ??
+      items[Math.min(Math.max(place, 0), items.length - 1)];
     if (next) this.#list.focus(next.id);
   }
 

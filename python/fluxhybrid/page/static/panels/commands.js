@@ -7,7 +7,8 @@ import * as format from '../format.js';
 import { VirtualList, panelHead, panelList } from '../list.js';
 import { known, t } from '../strings.js';
 
-export const statusWords = (status) => (known(`command.${status}`) ? t(`command.${status}`) : status);
+export const statusWords = (status) =>
+  known(`command.${status}`) ? t(`command.${status}`) : status;
 
 export class Commands {
   #store;
@@ -36,7 +37,14 @@ export class Commands {
     const device = el('span.device');
     const status = el('span.chip');
     const took = el('span.took.muted');
-    const element = el('li.row.command', null, when, el('div.line', null, open, device), took, status);
+    const element = el(
+      'li.row.command',
+      null,
+      when,
+      el('div.line', null, open, device),
+      took,
+      status,
+    );
     return {
       element,
       update: (command) => {
@@ -47,7 +55,8 @@ export class Commands {
         setText(device, command.device_id);
         status.dataset.status = command.status;
         setText(status, statusWords(command.status));
-        const answered = command.finished !== null && command.sent !== null && command.status !== 'unanswered';
+        const answered =
+          command.finished !== null && command.sent !== null && command.status !== 'unanswered';
         setText(took, answered ? t('commands.took', { ms: command.finished - command.sent }) : '');
       },
     };

@@ -49,9 +49,25 @@ export class Devices {
     this.#store = store;
     this.#open = open;
     this.#history = history;
-    this.#search = el('input.search', { type: 'search', 'data-placeholder': 'devices.search', placeholder: t('devices.search'), 'aria-label': t('devices.search'), 'data-label': 'devices.search', oninput: () => this.#filter() });
-    this.#which = el('select.which', { 'aria-label': t('devices.show'), 'data-label': 'devices.show', onchange: () => this.#filter() },
-      ...['all', 'online', 'offline'].map((which) => el('option', { value: which, 'data-t': `devices.${which}` }, t(`devices.${which}`))));
+    this.#search = el('input.search', {
+      type: 'search',
+      'data-placeholder': 'devices.search',
+      placeholder: t('devices.search'),
+      'aria-label': t('devices.search'),
+      'data-label': 'devices.search',
+      oninput: () => this.#filter(),
+    });
+    this.#which = el(
+      'select.which',
+      {
+        'aria-label': t('devices.show'),
+        'data-label': 'devices.show',
+        onchange: () => this.#filter(),
+      },
+      ...['all', 'online', 'offline'].map((which) =>
+        el('option', { value: which, 'data-t': `devices.${which}` }, t(`devices.${which}`)),
+      ),
+    );
     const field = el('div.field', null, icon('search'), this.#search);
     this.#head = panelHead('devices', 'devices.title', field, this.#which);
     const viewport = panelList('devices.title');
@@ -74,13 +90,24 @@ export class Devices {
       const label = el('span.value-name');
       const number = el('span.value-number');
       const unit = el('span.value-unit');
-      return { label, number, unit, cell: el('span.value', null, label, el('span.value-line', null, number, unit)) };
+      return {
+        label,
+        number,
+        unit,
+        cell: el('span.value', null, label, el('span.value-line', null, number, unit)),
+      };
     });
     const more = el('span.more');
     const canvas = el('canvas.spark', { 'aria-hidden': 'true' });
     const age = el('span.age');
-    const element = el('li.row.device', null, el('div.who', null, lamp, state, open),
-      el('div.values', null, ...cells.map(({ cell }) => cell), more), canvas, age);
+    const element = el(
+      'li.row.device',
+      null,
+      el('div.who', null, lamp, state, open),
+      el('div.values', null, ...cells.map(({ cell }) => cell), more),
+      canvas,
+      age,
+    );
     let curve_at = 0;
     return {
       element,
@@ -130,7 +157,9 @@ export class Devices {
 
   #sort() {
     const { compare } = new Intl.Collator(language(), { numeric: true });
-    this.#sorted = [...this.#store.devices.values()].sort((a, b) => compare(a.name, b.name) || compare(a.key, b.key));
+    this.#sorted = [...this.#store.devices.values()].sort(
+      (a, b) => compare(a.name, b.name) || compare(a.key, b.key),
+    );
     this.#filter();
   }
 
@@ -139,11 +168,17 @@ export class Devices {
     const which = this.#which.value;
     const matches = (device) =>
       (which === 'all' || device.online === (which === 'online')) &&
-      words.every((word) => device.words.includes(word) || this.#productWords(device).includes(word));
+      words.every(
+        (word) => device.words.includes(word) || this.#productWords(device).includes(word),
+      );
     const found = this.#sorted.filter(matches);
     this.#list.show(found);
     const all = this.#store.devices.size;
-    this.#head.count(found.length === all ? format.count(all) : `${format.count(found.length)} / ${format.count(all)}`);
+    this.#head.count(
+      found.length === all
+        ? format.count(all)
+        : `${format.count(found.length)} / ${format.count(all)}`,
+    );
     this.#note.hidden = !(this.#store.devices_beyond && all >= DEVICES_MAX);
     setText(this.#note, t('devices.moreThan', { count: format.count(DEVICES_MAX) }));
   }

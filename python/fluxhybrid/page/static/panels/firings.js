@@ -16,7 +16,9 @@ export const actionWords = (action) => {
 
 /** A firing's values in one line. */
 export const valueWords = (values) =>
-  Object.entries(values).map(([name, value]) => `${name} ${format.value(value)}`).join(' · ');
+  Object.entries(values)
+    .map(([name, value]) => `${name} ${format.value(value)}`)
+    .join(' · ');
 
 export class Firings {
   #store;
@@ -30,7 +32,11 @@ export class Firings {
   constructor(section, store, open) {
     this.#store = store;
     this.#open = open;
-    this.#every = el('button.tab.only', { type: 'button', hidden: true, onclick: () => this.only(null) });
+    this.#every = el('button.tab.only', {
+      type: 'button',
+      hidden: true,
+      onclick: () => this.only(null),
+    });
     this.#head = panelHead('firings', 'firings.title', this.#every);
     const viewport = panelList('firings.title');
     section.append(this.#head.head, viewport);
@@ -55,8 +61,17 @@ export class Firings {
     const device = el('span.device');
     const values = el('span.text');
     const actions = el('span.actions');
-    const element = el('li.row.firing', null, when,
-      el('div.lines', null, el('div.line', null, open, device), el('div.line.muted', null, values, actions)));
+    const element = el(
+      'li.row.firing',
+      null,
+      when,
+      el(
+        'div.lines',
+        null,
+        el('div.line', null, open, device),
+        el('div.line.muted', null, values, actions),
+      ),
+    );
     return {
       element,
       update: (firing) => {
@@ -85,7 +100,9 @@ export class Firings {
     this.#every.hidden = !rule;
     if (rule) setText(this.#every, `${rule.name} ✕`);
     this.#every.setAttribute('aria-label', t('firings.every'));
-    const shown = rule ? this.#store.firings.filter((firing) => firing.rule_id === rule.id) : this.#store.firings.slice();
+    const shown = rule
+      ? this.#store.firings.filter((firing) => firing.rule_id === rule.id)
+      : this.#store.firings.slice();
     const full = this.#store.firings.length >= FIRINGS_MAX;
     this.#head.count(shown.length ? `${format.count(shown.length)}${full ? '+' : ''}` : '');
     this.#list.show(shown);

@@ -8,10 +8,12 @@ import { VirtualList, panelHead, panelList } from '../list.js';
 import { known, t } from '../strings.js';
 
 /** A plugin's health, in the language spoken where there is a text for it. */
-export const healthWords = (health) => (known(`health.${health}`) ? t(`health.${health}`) : String(health ?? ''));
+export const healthWords = (health) =>
+  known(`health.${health}`) ? t(`health.${health}`) : String(health ?? '');
 
 /** All failures of a plugin, whatever their reason. */
-export const failuresOf = ({ failures = [] }) => [failures].flat().reduce((sum, one) => sum + one, 0);
+export const failuresOf = ({ failures = [] }) =>
+  [failures].flat().reduce((sum, one) => sum + one, 0);
 
 /** What needs to be looked at stands on top. */
 const HEALTHS = ['refused', 'set_aside', 'running', 'available'];
@@ -47,8 +49,17 @@ export class Plugins {
     const pool = el('span');
     const problem = el('span.text.failures');
     const health = el('span.chip');
-    const element = el('li.row.plugin', null,
-      el('div.lines', null, el('div.line', null, open, version), el('div.line.muted', null, problem, calls, failures, pool)), health);
+    const element = el(
+      'li.row.plugin',
+      null,
+      el(
+        'div.lines',
+        null,
+        el('div.line', null, open, version),
+        el('div.line.muted', null, problem, calls, failures, pool),
+      ),
+      health,
+    );
     return {
       element,
       update: (plugin) => {
@@ -60,7 +71,10 @@ export class Plugins {
         setText(problem, plugin.problems?.[0]?.message ?? '');
         setText(calls, t('plugins.calls', { count: format.brief(counted.calls ?? 0) }));
         setText(failures, failed ? t('plugins.failures', { count: format.brief(failed) }) : '');
-        setText(pool, max_size === undefined ? '' : t('plugins.pool', { available, max: max_size }));
+        setText(
+          pool,
+          max_size === undefined ? '' : t('plugins.pool', { available, max: max_size }),
+        );
         health.dataset.status = plugin.health;
         setText(health, healthWords(plugin.health));
       },

@@ -13,11 +13,16 @@ export const whyWords = (refusal) => {
   return known(name) ? t(name) : refusal.reason;
 };
 
-export const attemptWords = (attempt) => (known(`attempt.${attempt}`) ? t(`attempt.${attempt}`) : attempt);
+export const attemptWords = (attempt) =>
+  known(`attempt.${attempt}`) ? t(`attempt.${attempt}`) : attempt;
 
 /** The best name there is for who it was. */
 export const whoWords = (refusal) =>
-  refusal.username || refusal.source || refusal.client_id || refusal.address || t('refusals.stranger');
+  refusal.username ||
+  refusal.source ||
+  refusal.client_id ||
+  refusal.address ||
+  t('refusals.stranger');
 
 export class Refusals {
   #store;
@@ -48,8 +53,18 @@ export class Refusals {
     const age = el('span.age');
     const why = el('span.text');
     const topic = el('code.topic');
-    const element = el('li.row.refusal', null, attempt,
-      el('div.lines', null, el('div.line', null, open, times, topic), el('div.line.muted', null, why)), age);
+    const element = el(
+      'li.row.refusal',
+      null,
+      attempt,
+      el(
+        'div.lines',
+        null,
+        el('div.line', null, open, times, topic),
+        el('div.line.muted', null, why),
+      ),
+      age,
+    );
     return {
       element,
       update: (refusal) => {
@@ -77,7 +92,10 @@ export class Refusals {
       this.#list.show(shown);
       const unlisted = this.#store.refusals_unlisted;
       this.#note.hidden = !unlisted;
-      setText(this.#note, unlisted ? t('refusals.unlisted', { count: format.count(unlisted) }) : '');
+      setText(
+        this.#note,
+        unlisted ? t('refusals.unlisted', { count: format.count(unlisted) }) : '',
+      );
     } else if (changed.has('age')) {
       this.#list.refresh();
     }

@@ -14,7 +14,10 @@ const MINUTE_MS = 60_000;
 /** Firings in each of the last minutes, the newest at the end. */
 const bars = (fired) => {
   const minute = Math.floor(format.now() / MINUTE_MS);
-  return Array.from({ length: RULE_BARS }, (_, place) => fired.minutes.get(minute - RULE_BARS + 1 + place) ?? 0);
+  return Array.from(
+    { length: RULE_BARS },
+    (_, place) => fired.minutes.get(minute - RULE_BARS + 1 + place) ?? 0,
+  );
 };
 
 export class Rules {
@@ -46,7 +49,15 @@ export class Rules {
     const canvas = el('canvas.bars', { 'aria-hidden': 'true' });
     const spoken = el('span.unseen');
     const times = el('span.number');
-    const element = el('li.row.rule', null, state, el('div.lines', null, open, last), canvas, times, spoken);
+    const element = el(
+      'li.row.rule',
+      null,
+      state,
+      el('div.lines', null, open, last),
+      canvas,
+      times,
+      spoken,
+    );
     return {
       element,
       update: (rule) => {
@@ -76,7 +87,9 @@ export class Rules {
   paint(changed) {
     if (changed.has('rules') || changed.has('all')) {
       const { compare } = new Intl.Collator(language(), { numeric: true });
-      const shown = [...this.#store.rules.values()].sort((a, b) => Number(b.enabled) - Number(a.enabled) || compare(a.name, b.name));
+      const shown = [...this.#store.rules.values()].sort(
+        (a, b) => Number(b.enabled) - Number(a.enabled) || compare(a.name, b.name),
+      );
       this.#head.count(shown.length ? format.count(shown.length) : '');
       this.#list.show(shown);
     } else if (changed.has('age')) {
@@ -87,6 +100,9 @@ export class Rules {
 
 const lastWords = (firing) => {
   if (!firing) return t('rules.never');
-  const ago = format.now() - firing.at < 1000 ? t('rules.lastNow') : t('rules.last', { age: format.age(firing.at) });
+  const ago =
+    format.now() - firing.at < 1000
+      ? t('rules.lastNow')
+      : t('rules.last', { age: format.age(firing.at) });
   return firing.device_id ? `${ago} ${t('rules.by', { device: firing.device_id })}` : ago;
 };

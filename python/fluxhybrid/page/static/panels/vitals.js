@@ -21,7 +21,8 @@ export class Vitals {
   constructor(section, store) {
     this.#store = store;
     const list = el('dl.tiles');
-    for (const name of ['in', 'out', 'lag', 'devices', 'disk', 'memory']) list.append(this.#tile(name));
+    for (const name of ['in', 'out', 'lag', 'devices', 'disk', 'memory'])
+      list.append(this.#tile(name));
     section.append(list, this.#notices);
   }
 
@@ -29,12 +30,15 @@ export class Vitals {
     const number = el('span.tile-number');
     const unit = el('span.tile-unit');
     const more = el('span.tile-more');
-    const canvas = name === 'in' || name === 'out' ? el('canvas.tile-curve', { 'aria-hidden': 'true' }) : null;
+    const canvas =
+      name === 'in' || name === 'out' ? el('canvas.tile-curve', { 'aria-hidden': 'true' }) : null;
     this.#tiles[name] = { number, unit, more, canvas };
     return el(
-      `div.tile.tile-${name}`, null,
+      `div.tile.tile-${name}`,
+      null,
       el('dt', { 'data-t': `vitals.${name}` }, t(`vitals.${name}`)),
-      el('dd', null, el('span.tile-line', null, number, unit), canvas ?? more));
+      el('dd', null, el('span.tile-line', null, number, unit), canvas ?? more),
+    );
   }
 
   paint(changed) {
@@ -46,11 +50,24 @@ export class Vitals {
     this.#put('out', rate(status.rate_out), t('vitals.perSecond'));
     this.#put('lag', format.brief(figures.lag_records ?? 0), t('vitals.lagUnit'));
     const known = figures.devices ?? this.#store.devices.size;
-    this.#put('devices', format.count(figures.devices_online ?? 0), t('vitals.ofDevices', { count: format.count(known) }),
-      t('vitals.clients', { count: format.count(figures.clients ?? 0) }));
-    this.#put('disk', format.bytes(figures.log_bytes), '', t('vitals.diskFree', { bytes: format.bytes(process.disk_free_bytes) }));
-    this.#put('memory', format.bytes(process.resident_bytes), '',
-      t('vitals.up', { age: format.duration(format.now() - status.started_at_ms) }));
+    this.#put(
+      'devices',
+      format.count(figures.devices_online ?? 0),
+      t('vitals.ofDevices', { count: format.count(known) }),
+      t('vitals.clients', { count: format.count(figures.clients ?? 0) }),
+    );
+    this.#put(
+      'disk',
+      format.bytes(figures.log_bytes),
+      '',
+      t('vitals.diskFree', { bytes: format.bytes(process.disk_free_bytes) }),
+    );
+    this.#put(
+      'memory',
+      format.bytes(process.resident_bytes),
+      '',
+      t('vitals.up', { age: format.duration(format.now() - status.started_at_ms) }),
+    );
     this.#curve('in');
     this.#curve('out');
     this.#notice(status);
@@ -68,21 +85,31 @@ export class Vitals {
     const to = series.newest_ms;
     if (Number.isNaN(to)) return;
     const span = Math.min(SPAN_MS, Math.max(SPAN_MIN_MS, to - this.#since_ms));
-    drawSpark(this.#tiles[name].canvas, series.points(), { from: to - span, to, gap_ms: GAP_MS, zero: true });
+    drawSpark(this.#tiles[name].canvas, series.points(), {
+      from: to - span,
+      to,
+      gap_ms: GAP_MS,
+      zero: true,
+    });
   }
 
   #notice(status) {
     const { engine = {}, figures = {}, generations } = status;
     const wrong = [];
     if (engine.status && engine.status !== 'ok') {
-      const why = engine.log_stopped ? t('vitals.stopped', { why: engine.log_stopped }) : t('vitals.threads');
+      const why = engine.log_stopped
+        ? t('vitals.stopped', { why: engine.log_stopped })
+        : t('vitals.threads');
       wrong.push(t('vitals.failing', { why }));
     }
     if (figures.log_full) wrong.push(t('vitals.full'));
     if (figures.durable === false) wrong.push(t('vitals.undurable'));
     if (generations && generations.stored !== generations.in_force)
-      wrong.push(t('vitals.generations', { stored: generations.stored, inForce: generations.in_force }));
-    if (this.#store.skipped) wrong.push(t('link.skipped', { count: format.count(this.#store.skipped) }));
+      wrong.push(
+        t('vitals.generations', { stored: generations.stored, inForce: generations.in_force }),
+      );
+    if (this.#store.skipped)
+      wrong.push(t('link.skipped', { count: format.count(this.#store.skipped) }));
     const said = wrong.join('\n');
     if (this.#notices.dataset.said === said) return;
     this.#notices.dataset.said = said;

@@ -52,8 +52,19 @@ export class DeviceSheet {
     this.#go = go;
     this.#name = this.#numbers()[0] ?? null;
     const ranges = history.isThere ? RANGES : RANGES.slice(0, 1);
-    this.#ranges.append(...ranges.map((range) =>
-      el('button.tab', { type: 'button', 'aria-pressed': String(range === this.#range), onclick: () => this.#pickRange(range) }, t(`device.${range.name}`))));
+    this.#ranges.append(
+      ...ranges.map((range) =>
+        el(
+          'button.tab',
+          {
+            type: 'button',
+            'aria-pressed': String(range === this.#range),
+            onclick: () => this.#pickRange(range),
+          },
+          t(`device.${range.name}`),
+        ),
+      ),
+    );
     this.#canvas.addEventListener('pointermove', (event) => this.#point(event.offsetX));
     this.#canvas.addEventListener('pointerleave', () => this.#point(null));
     this.#canvas.addEventListener('keydown', (event) => this.#step(event));
@@ -63,18 +74,39 @@ export class DeviceSheet {
 
   /** Names of the values that have curves. */
   #numbers() {
-    return this.#store.namesOf(this.#device).filter((name) => typeof this.#device.values.get(name).value === 'number');
+    return this.#store
+      .namesOf(this.#device)
+      .filter((name) => typeof this.#device.values.get(name).value === 'number');
   }
 
   content() {
     const head = [t('device.name'), t('device.value'), t('device.age')];
-    const element = el('div.device-sheet', null,
+    const element = el(
+      'div.device-sheet',
+      null,
       this.#facts,
       el('div.chart-head', null, this.#names, this.#ranges),
-      el('div.chart-box', null, this.#canvas, this.#empty), this.#summary,
-      part(t('device.values'), el('table.values-table', null,
-        el('thead', null, el('tr', null, ...head.map((word, place) => el(place ? 'th.numeric' : 'th', { scope: 'col' }, word)))), this.#table)),
-      this.#log);
+      el('div.chart-box', null, this.#canvas, this.#empty),
+      this.#summary,
+      part(
+        t('device.values'),
+        el(
+          'table.values-table',
+          null,
+          el(
+            'thead',
+            null,
+            el(
+              'tr',
+              null,
+              ...head.map((word, place) => el(place ? 'th.numeric' : 'th', { scope: 'col' }, word)),
+            ),
+          ),
+          this.#table,
+        ),
+      ),
+      this.#log,
+    );
     return {
       title: this.#device.name,
       kicker: t('devices.title'),
@@ -96,10 +128,23 @@ export class DeviceSheet {
     const device = this.#device;
     const product = this.#store.products.get(device.product_id);
     const state = t(device.online ? 'devices.online' : 'devices.offline');
-    const tags = Object.entries(device.tags).map(([name, value]) => (value ? `${name}: ${value}` : name)).join(', ');
+    const tags = Object.entries(device.tags)
+      .map(([name, value]) => (value ? `${name}: ${value}` : name))
+      .join(', ');
     const said = [
-      [t('commands.status'), el('span.state-line', null, el('span.lamp', { 'data-state': device.online ? 'on' : 'off' }), device.enabled ? state : `${state}, ${t('devices.disabled')}`)],
-      [t('device.lastOnline'), device.online || device.last_online === null ? null : format.exact(device.last_online)],
+      [
+        t('commands.status'),
+        el(
+          'span.state-line',
+          null,
+          el('span.lamp', { 'data-state': device.online ? 'on' : 'off' }),
+          device.enabled ? state : `${state}, ${t('devices.disabled')}`,
+        ),
+      ],
+      [
+        t('device.lastOnline'),
+        device.online || device.last_online === null ? null : format.exact(device.last_online),
+      ],
       [t('device.product'), product?.name],
       [t('device.tags'), tags],
     ];
@@ -112,7 +157,15 @@ export class DeviceSheet {
       if (!cell) {
         cell = { value: el('span'), unit: el('span.value-unit'), age: el('td.numeric.muted') };
         this.#cells.set(name, cell);
-        this.#table.append(el('tr', null, el('th', { scope: 'row' }, name), el('td.numeric', null, cell.value, cell.unit), cell.age));
+        this.#table.append(
+          el(
+            'tr',
+            null,
+            el('th', { scope: 'row' }, name),
+            el('td.numeric', null, cell.value, cell.unit),
+            cell.age,
+          ),
+        );
       }
       const { value, ts } = this.#device.values.get(name);
       const unit = this.#store.unitOf(this.#device, name);
@@ -123,34 +176,83 @@ export class DeviceSheet {
     const numbers = this.#numbers();
     if (this.#names.childElementCount !== numbers.length) {
       this.#name ??= numbers[0] ?? null;
-      this.#names.replaceChildren(...numbers.map((name) =>
-        el('button.tab', { type: 'button', 'aria-pressed': String(name === this.#name), onclick: () => this.#pickName(name) }, name)));
+      this.#names.replaceChildren(
+        ...numbers.map((name) =>
+          el(
+            'button.tab',
+            {
+              type: 'button',
+              'aria-pressed': String(name === this.#name),
+              onclick: () => this.#pickName(name),
+            },
+            name,
+          ),
+        ),
+      );
     }
   }
 
   #paintLog() {
     const { key } = this.#device;
-    const firings = this.#store.firings.filter((firing) => firing.device_id === key).slice(0, LOGGED_MAX);
-    const commands = [...this.#store.commands.values()].filter((command) => command.device_id === key)
-      .sort((a, b) => b.requested - a.requested).slice(0, LOGGED_MAX);
-    const lines = (entries, make) => (entries.length ? el('ul.plain.log', null, ...entries.map(make)) : el('p.muted', null, t('device.none')));
+    const firings = this.#store.firings
+      .filter((firing) => firing.device_id === key)
+      .slice(0, LOGGED_MAX);
+    const commands = [...this.#store.commands.values()]
+      .filter((command) => command.device_id === key)
+      .sort((a, b) => b.requested - a.requested)
+      .slice(0, LOGGED_MAX);
+    const lines = (entries, make) =>
+      entries.length
+        ? el('ul.plain.log', null, ...entries.map(make))
+        : el('p.muted', null, t('device.none'));
     this.#log.replaceChildren(
-      part(t('device.firings'), lines(firings, (firing) =>
-        el('li', null, el('time', null, format.time(firing.at)), el('button.link', { type: 'button', onclick: () => this.#go.firing(firing.id) }, firing.rule_name)))),
-      part(t('device.commands'), lines(commands, (command) =>
-        el('li', null, el('time', null, format.time(command.requested)), el('button.link', { type: 'button', onclick: () => this.#go.command(command.id) }, command.command),
-          el('span.chip', { 'data-status': command.status }, statusWords(command.status))))));
+      part(
+        t('device.firings'),
+        lines(firings, (firing) =>
+          el(
+            'li',
+            null,
+            el('time', null, format.time(firing.at)),
+            el(
+              'button.link',
+              { type: 'button', onclick: () => this.#go.firing(firing.id) },
+              firing.rule_name,
+            ),
+          ),
+        ),
+      ),
+      part(
+        t('device.commands'),
+        lines(commands, (command) =>
+          el(
+            'li',
+            null,
+            el('time', null, format.time(command.requested)),
+            el(
+              'button.link',
+              { type: 'button', onclick: () => this.#go.command(command.id) },
+              command.command,
+            ),
+            el('span.chip', { 'data-status': command.status }, statusWords(command.status)),
+          ),
+        ),
+      ),
+    );
   }
 
   #pickName(name) {
     this.#name = name;
-    [...this.#names.children].forEach((chip) => chip.setAttribute('aria-pressed', String(chip.textContent === name)));
+    [...this.#names.children].forEach((chip) =>
+      chip.setAttribute('aria-pressed', String(chip.textContent === name)),
+    );
     this.#load();
   }
 
   #pickRange(range) {
     this.#range = range;
-    [...this.#ranges.children].forEach((tab, place) => tab.setAttribute('aria-pressed', String(RANGES[place] === range)));
+    [...this.#ranges.children].forEach((tab, place) =>
+      tab.setAttribute('aria-pressed', String(RANGES[place] === range)),
+    );
     this.#load();
   }
 
@@ -162,7 +264,13 @@ export class DeviceSheet {
     if (this.#range === RANGES[0] || this.#name === null) return;
     const to = format.now();
     const step_ms = Math.ceil(this.#range.ms / CURVE_POINTS / 1000) * 1000;
-    const points = await this.#history.points(this.#device, this.#name, to - this.#range.ms, to, step_ms);
+    const points = await this.#history.points(
+      this.#device,
+      this.#name,
+      to - this.#range.ms,
+      to,
+      step_ms,
+    );
     if (asked !== this.#asked) return; // something else is looked at by now
     this.#past = points;
     this.#draw();
@@ -172,7 +280,12 @@ export class DeviceSheet {
     const series = this.#name === null ? undefined : this.#store.seriesOf(this.#device, this.#name);
     if (this.#range !== RANGES[0]) {
       const to = format.now();
-      return { points: this.#past, from: to - this.#range.ms, to, gap_ms: (this.#range.ms / CURVE_POINTS) * 4 };
+      return {
+        points: this.#past,
+        from: to - this.#range.ms,
+        to,
+        gap_ms: (this.#range.ms / CURVE_POINTS) * 4,
+      };
     }
     if (!series || Number.isNaN(series.newest_ms)) return { points: [], from: 0, to: 1, gap_ms: 1 };
     this.#history.want(this.#device, this.#name, series);
@@ -187,15 +300,23 @@ export class DeviceSheet {
     this.#empty.hidden = points.length > 0;
     this.#canvas.classList.toggle('is-empty', points.length === 0);
     setText(this.#empty, t(this.#range === RANGES[0] ? 'device.noCurve' : 'device.noHistory'));
-    const marks = this.#store.firings.filter((firing) => firing.device_id === this.#device.key).map((firing) => firing.ts);
+    const marks = this.#store.firings
+      .filter((firing) => firing.device_id === this.#device.key)
+      .map((firing) => firing.ts);
     drawChart(this.#canvas, points, { ...view, marks, pointer: this.#pointer, unit });
     if (!points.length) {
       this.#canvas.setAttribute('aria-label', this.#empty.textContent);
       return setText(this.#summary, '');
     }
     const [min, max] = extent(points);
-    const words = (value) => `${format.number(Number(value.toPrecision(4)))}${unit ? ` ${unit}` : ''}`;
-    const said = t('device.summary', { name: this.#name, last: words(points[points.length - 1][1]), min: words(min), max: words(max) });
+    const words = (value) =>
+      `${format.number(Number(value.toPrecision(4)))}${unit ? ` ${unit}` : ''}`;
+    const said = t('device.summary', {
+      name: this.#name,
+      last: words(points[points.length - 1][1]),
+      min: words(min),
+      max: words(max),
+    });
     setText(this.#summary, said);
     this.#canvas.setAttribute('aria-label', said);
     return undefined;

@@ -32,9 +32,22 @@ export class Sheet {
     this.#content?.end?.();
     this.#content = content;
     this.#back = back;
-    const close = el('button.quiet.square', { type: 'button', 'aria-label': t('sheet.close'), onclick: () => this.#dialog.close() }, icon('close'));
-    const head = el('header.sheet-head', null,
-      el('div', null, el('p.kicker', null, content.kicker), el('h2', { id: 'sheet-title', tabindex: '-1' }, content.title)), close);
+    const close = el(
+      'button.quiet.square',
+      { type: 'button', 'aria-label': t('sheet.close'), onclick: () => this.#dialog.close() },
+      icon('close'),
+    );
+    const head = el(
+      'header.sheet-head',
+      null,
+      el(
+        'div',
+        null,
+        el('p.kicker', null, content.kicker),
+        el('h2', { id: 'sheet-title', tabindex: '-1' }, content.title),
+      ),
+      close,
+    );
     this.#dialog.replaceChildren(head, el('div.sheet-body', null, content.element));
     if (!this.#dialog.open) this.#dialog.showModal();
     this.#dialog.querySelector('h2').focus();
@@ -63,12 +76,17 @@ export class Sheet {
  * @param {[string, Node | string | null | undefined][]} entries
  */
 export const facts = (entries) =>
-  el('dl.facts', null, ...entries
-    .filter(([, value]) => value !== null && value !== undefined && value !== '')
-    .flatMap(([name, value]) => [el('dt', null, name), el('dd', null, value)]));
+  el(
+    'dl.facts',
+    null,
+    ...entries
+      .filter(([, value]) => value !== null && value !== undefined && value !== '')
+      .flatMap(([name, value]) => [el('dt', null, name), el('dd', null, value)]),
+  );
 
 /** Something of any shape, as JSON in its own lines. */
 export const json = (value) => el('pre', null, JSON.stringify(value, null, 2));
 
 /** A heading with what stands below it. */
-export const part = (title, ...children) => el('div.part', null, el('h3', null, title), ...children);
+export const part = (title, ...children) =>
+  el('div.part', null, el('h3', null, title), ...children);
