@@ -2,7 +2,7 @@
 //! bounded time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -130,6 +130,7 @@ impl Pipeline {
             publications: Arc::clone(&publications),
             publications_max: settings.publications_pending_max,
             hops_max: settings.hops_max,
+            complained_s: Arc::new(AtomicU64::new(u64::MAX)),
             command_max_age_ms: duration_ms(settings.command_max_age),
             webhook_max_age_ms: duration_ms(settings.webhook_max_age),
         };

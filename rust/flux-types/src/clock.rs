@@ -14,6 +14,23 @@ pub struct Received {
     pub mono_ns: u64,
 }
 
+/// Wall-clock time between messages that were read at once, ns: less than it takes to take one in, so
+/// that the clock is not outrun, and room for the samples of one message.
+const STEP_NS: i64 = 256;
+
+impl Received {
+    /// When the message at that place was received, of those that one look at the clock is for.
+    ///
+    /// No two are the same: what a device says without a time of its own is kept under this one, and
+    /// history keeps one value of a series at a time.
+    #[must_use]
+    pub fn nth(self, place: usize) -> Self {
+        let steps = i64::try_from(place).unwrap_or(i64::MAX);
+        let wall_ns = self.wall_ns.saturating_add(steps.saturating_mul(STEP_NS));
+        Self { wall_ns, ..self }
+    }
+}
+
 /// Reads both clocks, counting monotonic time from the moment it was made.
 #[derive(Debug, Clone, Copy)]
 pub struct Instants {

@@ -300,7 +300,8 @@ impl Lease {
         let now = self.ticking.now_ms();
         self.tally.calls += 1;
         self.tally.items += items;
-        self.tally.busy_ms += now.saturating_sub(before);
+        // What is beyond the deadline was no work of the call's, but waiting for a core.
+        self.tally.busy_ms += now.saturating_sub(before).min(limits.deadline_ticks());
         if let Some(start) = timed {
             self.tally.close_group();
             self.tally.group_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);

@@ -214,7 +214,9 @@ impl HttpWorker {
         mut flow: HttpFlow,
     ) -> HttpFlow {
         let now = self.clock.now();
-        for Received { number, ticket, content, body } in std::mem::take(&mut self.received) {
+        let received = std::mem::take(&mut self.received);
+        for (place, Received { number, ticket, content, body }) in received.into_iter().enumerate()
+        {
             let json = telemetry::to_json(content, body).and_then(|json| {
                 let max = self.limits.body_bytes_max;
                 if json.len() <= max {
@@ -235,7 +237,7 @@ impl HttpWorker {
                         payload,
                         qos: Qos::AtLeastOnce,
                         retain: false,
-                        received: now,
+                        received: now.nth(place),
                         hops: 0,
                         properties: None,
                     };

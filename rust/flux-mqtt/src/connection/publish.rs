@@ -157,7 +157,7 @@ impl Open {
             payload: Bytes::copy_from_slice(publish.payload),
             qos: publish.qos,
             retain: publish.retain,
-            received: context.now,
+            received: context.now.nth(context.inbound.len()),
             hops: 0,
             properties: message_properties(&publish.properties)?,
         };

@@ -190,7 +190,11 @@ impl Run<'_> {
 
     fn time(&self, ts: Option<&Value>) -> Result<i64, DecodeError> {
         let unit = self.decoder.ts_unit;
-        let Some(ts) = ts else { return Ok(self.context.received_ns) };
+        let Some(ts) = ts else {
+            // One time a sample: history keeps one value of a series at a time.
+            let place = i64::try_from(self.decoded.samples).unwrap_or(i64::MAX);
+            return Ok(self.context.received_ns.saturating_add(place));
+        };
         time_ns(ts, unit)
             .ok_or_else(|| DecodeError::Time { found: shown(ts), expected: described(unit) })
     }

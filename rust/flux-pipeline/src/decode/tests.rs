@@ -67,14 +67,15 @@ fn run_with(decoder: &Decoder, payload: &[u8]) -> Result<(Decoded, Vec<Telemetry
     decoded.map(|decoded| (decoded, out))
 }
 
-/// The samples as JSON objects, `@ts` in milliseconds where it is not the time of receipt.
+/// The samples as JSON objects, `@ts` in milliseconds where it is not the time of receipt, which is a
+/// nanosecond later for each.
 fn shown(spec: &JsonMapping, payload: &str) -> serde_json::Value {
     let (_, samples) = run(spec, payload.as_bytes()).unwrap();
-    let one = |sample: &Telemetry| {
+    let one = |(place, sample): (i64, &Telemetry)| {
         let mut object: serde_json::Map<_, _> =
             sample.values.iter().map(|(name, value)| (name.to_string(), value.to_json())).collect();
         assert_eq!(object.len(), sample.values.len(), "a name stands once");
-        if sample.ts_ns != RECEIVED_NS {
+        if sample.ts_ns != RECEIVED_NS + place {
             object.insert("@ts".into(), (sample.ts_ns / 1_000_000).into());
         }
         if sample.device_key.as_str() != "own" {
@@ -83,8 +84,8 @@ fn shown(spec: &JsonMapping, payload: &str) -> serde_json::Value {
         serde_json::Value::Object(object)
     };
     match samples.as_slice() {
-        [sample] => one(sample),
-        samples => samples.iter().map(one).collect(),
+        [sample] => one((0, sample)),
+        samples => (0..).zip(samples).map(one).collect(),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use flux_registry::{Resolved, Snapshot, TopicKind, Unmatched};
 use flux_rules::{Decision, Input, Limits, Origin, RuleSet};
@@ -42,6 +42,8 @@ pub(crate) struct DeciderPorts {
     pub(crate) publications: Arc<AtomicUsize>,
     pub(crate) publications_max: usize,
     pub(crate) hops_max: u8,
+    /// The second, by the monotonic clock, in which a refused publication was last warned of.
+    pub(crate) complained_s: Arc<AtomicU64>,
     pub(crate) command_max_age_ms: u64,
     pub(crate) webhook_max_age_ms: u64,
 }

@@ -200,7 +200,7 @@ impl Judge<'_> {
             },
             ActionSpec::Publish { topic, payload, qos, retain } => {
                 let payload = payload_bytes(payload);
-                self.publish(id, subject, (topic.clone(), payload, *qos, *retain), out)
+                self.publish(id, place, subject, (topic.clone(), payload, *qos, *retain), out)
             }
             ActionSpec::RaiseAlarm { alarm, severity, text } => {
                 Action::RaiseAlarm { alarm: alarm.clone(), severity: *severity, text: text.clone() }
@@ -233,7 +233,7 @@ impl Judge<'_> {
                 max_age_ms: self.ports.command_max_age_ms,
             },
             Effect::Publish { topic, payload, qos, retain } => {
-                self.publish(id, subject, (topic, payload, qos, retain), out)
+                self.publish(id, place, subject, (topic, payload, qos, retain), out)
             }
             Effect::RaiseAlarm { alarm, severity, text } => {
                 Action::RaiseAlarm { alarm, severity, text }
@@ -249,23 +249,32 @@ impl Judge<'_> {
         }
     }
 
+    /// Warns of a publication that was refused, once a second: in a storm every one is.
+    fn complain(&self, rule: RuleId, topic: &Topic, reason: &str) {
+        let now_s = self.ports.clock.now().mono_ns / 1_000_000_000;
+        if self.ports.complained_s.swap(now_s, Ordering::Relaxed) != now_s {
+            tracing::warn!(target: "rule", %rule, %topic, reason, "not published");
+        }
+    }
+
     /// Publishes beside the firing, unless that would never end.
     fn publish(
         &self,
         id: &FiringId,
+        place: usize,
         subject: &Subject<'_>,
         (topic, payload, qos, retain): (Topic, Bytes, Qos, bool),
         out: &mut Decided,
     ) -> Action {
         let refused = |reason: &str| {
             count(&self.ports.counters.rule_publications_refused);
-            tracing::warn!(target: "rule", rule = %id.rule, %topic, reason, "not published");
+            self.complain(id.rule, &topic, reason);
             Action::Refused { action: "publish".to_owned(), reason: reason.to_owned() }
         };
         if payload.len() > PUBLICATION_BYTES_MAX {
             return refused("the payload has over 128 KiB");
         }
-        let hops = subject.message.hops.saturating_add(1);
+        let hops = hops_of(subject.message.hops, place);
         if hops > self.ports.hops_max {
             return refused("rules have published this message on too often: do they form a loop?");
         }
@@ -298,6 +307,16 @@ impl Judge<'_> {
     }
 }
 
+/// The hops of the message a firing publishes as its action of that place.
+///
+/// Of a rule's message, those behind the first cost more, 2 for each doubling: so that not only the
+/// way from a device's message is bounded, but how many follow from it. From one with `n` hops left
+/// a rule makes f(n) = Σ 2^j f(n - 1 - 2j) messages, which is 2^n at most.
+fn hops_of(before: u8, place: usize) -> u8 {
+    let wide = if before == 0 { 0 } else { place.saturating_add(1).ilog2().saturating_mul(2) };
+    before.saturating_add(1).saturating_add(u8::try_from(wide).unwrap_or(u8::MAX))
+}
+
 /// Whether a message of so many hops is what a rule made of a rule's message.
 pub(crate) fn is_cascade(hops: u8) -> bool {
     hops > 1
@@ -314,5 +333,23 @@ pub(crate) fn payload_bytes(payload: &serde_json::Value) -> Bytes {
         serde_json::Value::Null => Bytes::new(),
         serde_json::Value::String(text) => Bytes::from(text.clone()),
         other => Bytes::from(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hops_of;
+
+    /// Messages that follow from one with so many hops, every rule publishing as much as it may.
+    fn descendants(hops: u8, max: u8) -> u64 {
+        let made = (0..64).map(|place| hops_of(hops, place)).filter(|hops| *hops <= max);
+        made.map(|hops| 1 + descendants(hops, max)).sum()
+    }
+
+    #[test]
+    fn what_rules_make_of_one_message_is_bounded() {
+        assert_eq!(hops_of(0, 63), 1);
+        assert_eq!((hops_of(1, 0), hops_of(1, 1), hops_of(1, 3), hops_of(3, 7)), (2, 4, 6, 10));
+        assert!(descendants(0, 8) < 20_000, "{}", descendants(0, 8));
     }
 }

@@ -75,6 +75,8 @@ impl Ticker {
         // it asleep.
         shared.leases.fetch_add(1, Ordering::SeqCst);
         if shared.asleep.load(Ordering::SeqCst) {
+            // Before the thread does: what a call sees go by must not be what went by before it.
+            shared.now_ms.fetch_max(shared.elapsed_ms(), Ordering::Relaxed);
             let _gate = shared.gate.lock();
             shared.wake.notify_one();
         }
@@ -131,7 +133,7 @@ impl Shared {
             } else if now.saturating_sub(idle_since) >= LINGER_MS {
                 self.sleep();
                 // Nobody's deadline ran while we slept: the epoch does not make up for it.
-                self.now_ms.store(self.elapsed_ms(), Ordering::Relaxed);
+                self.now_ms.fetch_max(self.elapsed_ms(), Ordering::Relaxed);
                 idle_since = self.elapsed_ms();
             }
         }
@@ -154,5 +156,28 @@ impl Shared {
             self.wake.wait(&mut gate);
         }
         self.asleep.store(false, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+    use std::time::{Duration, Instant};
+
+    use wasmtime::Engine;
+
+    use super::Ticker;
+
+    #[test]
+    fn what_went_by_while_nobody_called_is_not_seen_go_by() {
+        let ticker = Ticker::start(Engine::default()).unwrap();
+        let start = Instant::now();
+        while !ticker.shared.asleep.load(Ordering::SeqCst) {
+            assert!(start.elapsed().as_secs() < 20, "it never sleeps");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        let before = ticker.read_ms();
+        assert!(ticker.begin().now_ms() >= before);
     }
 }
