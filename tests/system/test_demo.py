@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 WAIT_S = 60.0
 STOP_S = 10.0
-PLANT = {"thermometers", "valve", "webhook_receiver"}
+PLANT = {"pump", "thermometers", "valve", "webhook_receiver"}
 
 
 class DemoProcess:
@@ -192,9 +192,16 @@ def test_demo_shows_the_whole_way_and_again_on_the_same_data(
         base_url=api, headers={"Authorization": f"Bearer {token}"}, trust_env=False
     ) as http:
         assert len(http.get("/rules").json()["items"]) == 2
-        assert len(http.get("/devices").json()["items"]) == 4
+        assert len(http.get("/devices").json()["items"]) == 5
+        # The pump is polled where it waits this time, and written to.
+        second.find(r"value .*pump-1 .*speed \d+ rpm")
+        faster = {"name": "setpoint", "value": 2_000}
+        sent = http.post("/devices/pump-1/commands", json={"command": "write", "params": faster})
+        assert sent.status_code == 202, sent.text
         sent = http.post("/devices/valve-1/commands", json={"command": "dance"})
         assert sent.status_code == 202
+    second.find(r"command +write pump-1: succeeded")
+    second.find(r"^pump-1 +\| is told to run at 2000 rpm")
     second.find(r'command +dance valve-1: failed, reply "knows close and open only"')
     children = plant_of(second.process.pid)
     assert set(children.values()) == PLANT

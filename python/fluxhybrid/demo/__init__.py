@@ -1,4 +1,4 @@
-"""A small plant to look at: real MQTT devices in processes of their own, rules, a webhook.
+"""A small plant to look at: real devices in processes of their own, rules, a webhook.
 
 Owns the demo's start and stop. Everything it does it does by the interfaces people use. Must never
 be loaded without being asked for.
@@ -24,12 +24,13 @@ def check() -> None:
     Raises:
         Unavailable: ``demo.extra_missing``.
     """
-    if find_spec("paho") is None or find_spec("paho.mqtt") is None:
-        raise Unavailable(
-            "demo.extra_missing",
-            "the demo's devices need paho-mqtt, which is not installed",
-            hint="pip install 'fluxhybrid[demo]'",
-        )
+    for package, module in (("paho-mqtt", "paho.mqtt"), ("pymodbus", "pymodbus.server")):
+        if find_spec(module.partition(".")[0]) is None or find_spec(module) is None:
+            raise Unavailable(
+                "demo.extra_missing",
+                f"the demo's devices need {package}, which is not installed",
+                hint="pip install 'fluxhybrid[demo]'",
+            )
 
 
 async def start(context: Context) -> Demo:

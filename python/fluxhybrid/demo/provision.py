@@ -16,7 +16,7 @@ import httpx
 
 from fluxhybrid.errors import Conflict, Problem, error_of_kind
 
-__all__ = ["HOOK_PATH", "THERMOMETERS", "VALVE", "Plant", "provision"]
+__all__ = ["HOOK_PATH", "PUMP", "THERMOMETERS", "VALVE", "Plant", "provision"]
 
 HOOK_PATH: Final = "/hooks/plant"
 THERMOMETERS: Final[Mapping[str, tuple[str, float]]] = {
@@ -26,6 +26,12 @@ THERMOMETERS: Final[Mapping[str, tuple[str, float]]] = {
 }
 """Name and nearness to the boiler, by key."""
 VALVE: Final = "valve-1"
+PUMP: Final = "pump-1"
+PUMP_PLUGIN: Final = "modbus_tcp"
+_NAMES: Final = {key: name for key, (name, _) in THERMOMETERS.items()} | {
+    VALVE: "Steam valve",
+    PUMP: "Feed pump",
+}
 
 TOO_HOT: Final = "demo: too hot"
 COOL_AGAIN: Final = "demo: cool again"
@@ -69,6 +75,35 @@ _PRODUCTS: Final[Mapping[str, dict[str, Any]]] = {
             "services": [{"name": "open"}, {"name": "close"}],
         },
     },
+    "pump": {
+        "name": "Pump with Modbus TCP",
+        "protocol_plugin_id": PUMP_PLUGIN,
+        "decode": {
+            "type": "plugin",
+            "settings": {
+                "unit": 1,
+                "registers": [
+                    {"name": "speed", "address": 0, "unit_text": "rpm"},
+                    {"name": "power", "address": 1, "type": "u32", "unit_text": "W"},
+                    {"name": "setpoint", "address": 3, "unit_text": "rpm"},
+                ],
+            },
+        },
+        "link": {
+            "connect": "tcp://127.0.0.1:{port}",
+            "framing": {"type": "length", "offset": 4, "width": 2, "frame_bytes_max": 260},
+            "poll": [{"name": "all", "command": "read", "every_ms": 1000}],
+        },
+        "metadata": {
+            "demo": _MARK,
+            "properties": [
+                {"name": "speed", "type": "float", "unit": "rpm"},
+                {"name": "power", "type": "float", "unit": "W"},
+                {"name": "setpoint", "type": "float", "unit": "rpm"},
+            ],
+            "services": [{"name": "write"}],
+        },
+    },
 }
 
 
@@ -80,15 +115,20 @@ class Plant:
     """By key of the device; new ones at every start."""
     topics: dict[str, dict[str, str]]
     """By key of the device: its topics for ``telemetry``, ``commands`` and ``replies``."""
+    has_pump: bool
+    """The platform has the plugin that speaks Modbus TCP: so the plant has a pump."""
 
 
-async def provision(api_url: str, api_token: str, hook_url: str) -> Plant:
+async def provision(
+    api_url: str, api_token: str, hook_url: str, pump_port: int | None = None
+) -> Plant:
     """Set everything up that is not there yet, and give every device a new secret.
 
     Args:
         api_url: where the API is.
         api_token: a token for it.
         hook_url: where the rule's webhook has to go this time.
+        pump_port: where the pump waits to be asked this time; ``None``: there is no pump.
 
     Raises:
         Conflict: ``demo.key_taken``: something else has a name the demo needs; nothing was changed.
@@ -99,7 +139,7 @@ async def provision(api_url: str, api_token: str, hook_url: str) -> Plant:
         timeout=_TIMEOUT_S,
         trust_env=False,
     ) as http:
-        return await _Provisioning(_Api(http)).run(hook_url)
+        return await _Provisioning(_Api(http)).run(hook_url, pump_port)
 
 
 class _Api:
@@ -162,20 +202,28 @@ class _Provisioning:
     def __init__(self, api: _Api) -> None:
         self._api = api
 
-    async def run(self, hook_url: str) -> Plant:
+    async def run(self, hook_url: str, pump_port: int | None) -> Plant:
+        # Without the plugin the pump would never be understood: the plant is smaller then.
+        has_pump = pump_port is not None and bool(await self._api.find(f"/plugins/{PUMP_PLUGIN}"))
         keys = dict.fromkeys(THERMOMETERS, "thermometer") | {VALVE: "valve"}
+        if has_pump:
+            keys |= {PUMP: "pump"}
         # Look at everything before anything is changed.
-        products = {key: await self._own("products", key) for key in _PRODUCTS}
+        products = {key: await self._own("products", key) for key in set(keys.values())}
         devices = {key: await self._own("devices", key) for key in keys}
         there = {key: known or await self._add_product(key) for key, known in products.items()}
         shown = {
             key: await self._device(key, there[product]["id"], devices[key])
             for key, product in keys.items()
         }
+        if has_pump:
+            tags = {"demo": _MARK, "port": str(pump_port)}
+            await self._api.patch(f"/devices/{PUMP}", {"tags": tags})
         await self._rules(next(iter(shown.values()))["id"], hook_url)
         return Plant(
             secrets={key: device["secret"] for key, device in shown.items()},
             topics={key: _topics(there[product], key) for key, product in keys.items()},
+            has_pump=has_pump,
         )
 
     async def _own(self, kind: str, key: str) -> dict[str, Any] | None:
@@ -202,8 +250,12 @@ class _Provisioning:
         """A device with a new secret."""
         if known is not None:
             return await self._api.post(f"/devices/{key}/secret")
-        name = THERMOMETERS[key][0] if key in THERMOMETERS else "Steam valve"
-        wanted = {"key": key, "name": name, "product_id": product_id, "tags": {"demo": _MARK}}
+        wanted = {
+            "key": key,
+            "name": _NAMES[key],
+            "product_id": product_id,
+            "tags": {"demo": _MARK},
+        }
         return await self._api.post("/devices", wanted)
 
     async def _rules(self, device_id: str, hook_url: str) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fluxhybrid.demo.narrator import Narrator
 from fluxhybrid.demo.output import plain
 from fluxhybrid.demo.processes import Processes
-from fluxhybrid.demo.provision import HOOK_PATH, THERMOMETERS, VALVE, Plant, provision
+from fluxhybrid.demo.provision import HOOK_PATH, PUMP, THERMOMETERS, VALVE, Plant, provision
 from fluxhybrid.demo.stream import follow
 from fluxhybrid.demo.terminal import Terminal
 
@@ -30,7 +30,7 @@ CONNECT_TIMEOUT_S: Final = 5.0
 REFRESH_S: Final = 0.25
 _STDOUT: Final = 1
 # A title, the plant's devices, and one that somebody may add.
-_BLOCK_LEN: Final = 2 + len(THERMOMETERS) + 1
+_BLOCK_LEN: Final = 3 + len(THERMOMETERS) + 1
 _REACHABLE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}  # noqa: S104
 
 
@@ -67,10 +67,11 @@ class Demo:
         # Opened here, so that its address is known before anybody serves it.
         with socket.create_server(("127.0.0.1", 0)) as listener:
             hook_url = f"http://127.0.0.1:{listener.getsockname()[1]}{HOOK_PATH}"
-            plant = await provision(context.api_url, context.api_token, hook_url)
+            pump_port = _free_port()
+            plant = await provision(context.api_url, context.api_token, hook_url, pump_port)
             self._terminal.line("  Demo     a simulated plant: watch, or try the API meanwhile")
             await self._watch()
-            await self._start_plant(plant, listener)
+            await self._start_plant(plant, listener, pump_port)
 
     async def _watch(self) -> None:
         context, connected = self._context, asyncio.Event()
@@ -88,7 +89,7 @@ class Demo:
             self._narrator.refresh()
             await asyncio.sleep(REFRESH_S)
 
-    async def _start_plant(self, plant: Plant, listener: socket.socket) -> None:
+    async def _start_plant(self, plant: Plant, listener: socket.socket, pump_port: int) -> None:
         processes = Processes(self._ended)
         self._stack.push_async_callback(processes.stop)
         host, port = _endpoint(self._context.addresses["mqtt"])
@@ -99,6 +100,8 @@ class Demo:
             await processes.start("webhook_receiver", hook, [listener.fileno()])
             await processes.start("valve", mqtt | _valve(plant, flows), [flows])
             await processes.start("thermometers", mqtt | _thermometers(plant, measured), [measured])
+            if plant.has_pump:
+                await processes.start("pump", {"key": PUMP, "port": pump_port})
         finally:
             os.close(measured)
             os.close(flows)
@@ -133,6 +136,12 @@ def _thermometers(plant: Plant, measured: int) -> dict[str, Any]:
 def _valve(plant: Plant, flows: int) -> dict[str, Any]:
     secret = plant.secrets[VALVE]
     return {"key": VALVE, "secret": secret, "flow_descriptor": flows, **plant.topics[VALVE]}
+
+
+def _free_port() -> int:
+    """A port for the pump, which has to be known before it listens: its address is in a tag."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def _endpoint(address: str) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from fluxhybrid.demo.output import plain
 __all__ = ["actions_text", "short_id", "value_text", "values_text"]
 
 VALUES_SHOWN_MAX: Final = 6
-_UNITS: Final = {"temperature": " °C", "position": " %"}
+_UNITS: Final = {"temperature": " °C", "position": " %", "speed": " rpm", "power": " W"}
 
 
 def short_id(firing_id: object) -> str:

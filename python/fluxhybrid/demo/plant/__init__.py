@@ -1,5 +1,6 @@
-"""The simulated plant: one process for the thermometers, one for the valve, one for the webhooks.
+"""The simulated plant: a process each for thermometers, valve, pump and webhooks.
 
 Owns what a real plant would bring: physics, sensors, a valve, a system that wants to be told. Must
-never reach into the platform: its devices come in by MQTT, and are called by HTTP, like any other.
+never reach into the platform: its devices come in by MQTT, are polled by Modbus and
+called by HTTP, like any other.
 """
