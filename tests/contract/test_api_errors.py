@@ -102,7 +102,7 @@ async def test_every_problem_of_a_body_is_told_at_once(site: Running) -> None:
     body = {
         "key": "a/b",
         "topic_template": "v1/{line}/telemetry",
-        "decode": {"type": "xml", "values": {"t": 5}},
+        "decode": {"type": "json", "values": {"t": 5}},
         "unknown": 1,
         "metadata": {"deep": {"~/x": "\0"}},
     }
@@ -111,7 +111,6 @@ async def test_every_problem_of_a_body_is_told_at_once(site: Running) -> None:
     assert {item["pointer"] for item in found["problems"]} == {
         "/key",
         "/topic_template",
-        "/decode/type",
         "/decode/values/t",
         "/unknown",
         "/metadata",
@@ -119,6 +118,15 @@ async def test_every_problem_of_a_body_is_told_at_once(site: Running) -> None:
     template = next(i for i in found["problems"] if i["pointer"] == "/topic_template")
     assert template["message"] == "topic_template does not name the device"
     assert template["hint"] == 'put "{device}" in it'
+
+
+async def test_unknown_variant_is_told_at_the_member_that_names_it(site: Running) -> None:
+    body = {"decode": {"type": "xml"}}
+    answer = await site.http.post("/api/v1/products", json=body)
+    found = problem(answer, 422, "request.union_tag_invalid")
+    (told,) = found["problems"]
+    assert told["pointer"] == "/decode/type"
+    assert told["message"] == "input should be one of 'json', 'plugin'"
 
 
 async def test_pointer_leads_past_the_names_of_variants(site: Running) -> None:
@@ -130,7 +138,7 @@ async def test_pointer_leads_past_the_names_of_variants(site: Running) -> None:
     found = problem(await site.http.post("/api/v1/rules", json=body), 422, "request.missing")
     assert [item["pointer"] for item in found["problems"]] == [
         "/actions/0/device",
-        "/actions/1",
+        "/actions/1/type",
     ]
 
 

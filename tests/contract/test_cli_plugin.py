@@ -39,13 +39,13 @@ def test_new_project_is_built_outside_of_the_checkout(
 def test_rust_project_tests_its_decoder_without_a_sandbox(run_cli: RunCli, tmp_path: Path) -> None:
     assert run_cli("plugin", "new", "room").returncode == 0
     tested = subprocess.run(
-        ["cargo", "test", "--offline", "--target-dir", str(tmp_path / "target")],
+        ["cargo", "test", "--offline", "--target-dir", str(tmp_path / "target"), "vectors_hold"],
         cwd=tmp_path / "room",
         capture_output=True,
         text=True,
     )
     assert tested.returncode == 0, tested.stderr
-    assert "vectors_hold ... ok" in tested.stdout
+    assert "1 passed" in tested.stdout
 
 
 @pytest.mark.slow

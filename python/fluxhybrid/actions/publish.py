@@ -22,4 +22,6 @@ class PublishSettings(Input):
     topic: Topic = Field(description="Topic to publish to.")
     payload: JsonValue = Field(description="Text as it is, anything else as JSON.")
     qos: Literal[0, 1] = Field(1, description="Quality of service.")
-    retain: bool = Field(False, description="Marks it as retained. It is not kept yet for those who subscribe later.")
+    retain: bool = Field(
+        False, description="Marks it as retained. It is not kept yet for those who subscribe later."
+    )

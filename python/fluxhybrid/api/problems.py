@@ -169,6 +169,10 @@ def _validation_item(error: Mapping[str, Any], body: Any) -> ProblemItem:
     context = error.get("ctx") or {}
     hint = context.get("hint")
     message = str(error["msg"])
+    if error["type"] == "union_tag_invalid":
+        # It is the member that says which one it is that is wrong, not the whole object.
+        path = [*path, str(context["discriminator"]).strip("'")]
+        message = f"input should be one of {context['expected_tags']}"
     if isinstance(hint, str):
         # Our own checks say what is wrong with it, not what it is.
         message = f"{_called(path) or place} {message}"

@@ -70,7 +70,7 @@ export class History {
       from: String(Math.floor(from)),
       to: String(Math.ceil(to)),
       step: String(step_ms),
-      agg: 'mean',
+      agg: 'avg',
       name,
     });
     try {
